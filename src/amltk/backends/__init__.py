@@ -1,0 +1,8 @@
+"""Where work runs, as values: each says how to open an executor, and none is one."""
+
+from amltk.backends.base import Backend, Given
+from amltk.backends.local import Processes, Threads
+from amltk.backends.loky import Loky
+from amltk.backends.sequential import Sequential
+
+__all__ = ["Backend", "Given", "Loky", "Processes", "Sequential", "Threads"]

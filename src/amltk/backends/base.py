@@ -1,0 +1,89 @@
+"""What a backend is: a value that says where work runs, and can open an executor there.
+
+Whoever wants one of their own writes a frozen dataclass with an `open` method; nothing has to be
+registered or inherited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Protocol, runtime_checkable
+
+from amltk.backends.termination import closed
+from amltk.exceptions import BackendNotInstalledError, ExecutorShutdownError
+
+__all__ = ["Backend", "Given"]
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A recipe for an executor; each run opens a fresh one and closes it at its end."""
+
+    def open(self) -> Executor:
+        """Make a new executor."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An executor that somebody else made."""
+
+    executor: Executor
+    """The executor itself; `open` gives this one every time."""
+    terminate: bool = True
+    """Whether the run takes it over, and shuts it down at its end."""
+
+    def open(self) -> Executor:
+        """Return the executor.
+
+        Raises:
+            ExecutorShutdownError: If an earlier run has shut it down.
+        """
+        if self.executor in closed:
+            raise ExecutorShutdownError(
+                f"{type(self.executor).__name__} cannot be used again: it was shut down at the "
+                "end of an earlier run. Give each run a new executor; or keep this one open with "
+                "Scheduler(executor=..., terminate=False); or use a recipe, such as "
+                "Scheduler.with_processes(2), which opens a fresh one for each run."
+            )
+        return self.executor
+
+
+@contextmanager
+def needs(package: str, *, extra: str) -> Iterator[None]:
+    """Around the import of what a backend runs on: says what to install if it fails.
+
+    Raises:
+        BackendNotInstalledError: If the import fails.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise BackendNotInstalledError(
+            f"This backend needs the package {package!r}, which cannot be imported ({error}). "
+            f'Install it with: pip install "amltk[{extra}]"',
+            name=package,
+        ) from error
+
+
+def summary(backend: object) -> str:
+    """A backend as one would write it: with the fields that are not as they are by default."""
+    if isinstance(backend, Given):
+        return type(backend.executor).__name__
+    if not is_dataclass(backend):
+        return repr(backend)
+    said = [
+        f"{field.name}={getattr(backend, field.name)!r}"
+        for field in fields(backend)
+        if field.repr and getattr(backend, field.name) != field.default
+    ]
+    return f"{type(backend).__name__}({', '.join(said)})"
+
+
+def require_at_least_one(name: str, value: int | None) -> None:
+    """Refuse a count of workers that could never do anything."""
+    if value is not None and (isinstance(value, bool) or value < 1):
+        raise ValueError(f"`{name}={value}` is no number of workers: it has to be at least 1.")

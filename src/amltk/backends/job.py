@@ -1,0 +1,30 @@
+"""A call that a pool was given, and the future that somebody holds for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
+
+__all__ = ["Job"]
+
+R = TypeVar("R", default=Any)
+
+
+@dataclass(frozen=True)
+class Job(Generic[R]):
+    """A call that somebody waits for."""
+
+    __slots__ = ("args", "function", "future", "kwargs")
+
+    future: Future[R]
+    """Where the outcome goes."""
+    function: Callable[..., R]
+    """What is called."""
+    args: tuple[object, ...]
+    """Its positional arguments."""
+    kwargs: Mapping[str, object]
+    """Its keyword arguments."""

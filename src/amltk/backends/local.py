@@ -1,0 +1,86 @@
+"""Running work on this machine: in processes, or in threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.context import BaseContext
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from amltk.backends.base import require_at_least_one
+
+if TYPE_CHECKING:
+    from amltk.backends.worker_pool import WorkerPool
+
+__all__ = ["Processes", "StartMethod", "Threads"]
+
+StartMethod: TypeAlias = Literal["fork", "spawn", "forkserver"]
+"""How a new process comes to be; see `multiprocessing.set_start_method`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Worker processes on this machine.
+
+    A worker that dies takes the one call with it that it was computing; the others go on, and a
+    new worker takes its place.
+    """
+
+    max_workers: int | None = None
+    """Number of processes; one per core if `None`."""
+    mp_context: StartMethod | BaseContext | None = None
+    """How processes are started; what Python does by default if `None`."""
+    initializer: Callable[..., object] | None = None
+    """Called in each worker before its first call."""
+    initargs: tuple[object, ...] = ()
+    """Arguments of the initializer."""
+    max_tasks_per_child: int | None = None
+    """Calls after which a worker is replaced by a fresh one; never if `None`."""
+
+    def __post_init__(self) -> None:
+        require_at_least_one("max_workers", self.max_workers)
+        require_at_least_one("max_tasks_per_child", self.max_tasks_per_child)
+
+    def open(self) -> WorkerPool:
+        """Make a new pool; its processes start with the first call."""
+        from amltk.backends.worker_pool import WorkerPool  # noqa: PLC0415
+
+        return WorkerPool(
+            self.max_workers or os.cpu_count() or 1,
+            mp_context=self.mp_context,
+            initializer=self.initializer,
+            initargs=self.initargs,
+            max_tasks_per_child=self.max_tasks_per_child,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Threads of this process.
+
+    Python cannot stop a thread from outside: with `run(wait=False)` and on Ctrl-C a call that is
+    running is abandoned, which means that it goes on and nobody hears what comes of it.
+    """
+
+    max_workers: int | None = None
+    """Number of threads; if `None`, four more than there are cores, and at most 32."""
+    thread_name_prefix: str = "amltk-thread"
+    """What the names of the threads begin with."""
+    initializer: Callable[..., object] | None = None
+    """Called in each thread before its first call."""
+    initargs: tuple[object, ...] = ()
+    """Arguments of the initializer."""
+
+    def __post_init__(self) -> None:
+        require_at_least_one("max_workers", self.max_workers)
+
+    def open(self) -> ThreadPoolExecutor:
+        """Make a new pool; its threads start with the first calls."""
+        return ThreadPoolExecutor(
+            self.max_workers,
+            thread_name_prefix=self.thread_name_prefix,
+            initializer=self.initializer,
+            initargs=self.initargs,
+        )

@@ -1,0 +1,111 @@
+"""Running work in loky's processes, which joblib and scikit-learn use as well."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from multiprocessing.context import BaseContext
+from typing import Any, Literal, TypeAlias
+
+from amltk.backends.base import needs, require_at_least_one
+from amltk.backends.payload import Packed, outcome_of
+from amltk.backends.reopening import ReopeningPool
+
+__all__ = ["Loky"]
+
+Reducers: TypeAlias = Mapping[type[Any], Callable[[Any], object]]
+"""Functions that reduce objects of a type for pickling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loky:
+    """Worker processes of loky, started anew, so nothing of this process is copied into them.
+
+    The pool belongs to the run. The pool that joblib shares between everybody in the process is
+    not touched, unless `reuse` asks for it, and even then it is left open.
+    """
+
+    max_workers: int | None = None
+    """Number of processes; one per core if `None`."""
+    context: Literal["loky", "spawn", "fork", "forkserver"] | BaseContext | None = None
+    """How processes are started; loky's own way if `None`."""
+    timeout: float | None = 10
+    """Seconds after which a worker that has nothing to do ends; never if `None`."""
+    kill_workers: bool = False
+    """With `reuse`: end the workers of the shared pool if it has to be resized."""
+    reuse: bool | Literal["auto"] = False
+    """Use loky's pool that is shared by the whole process, and leave it open after the run."""
+    job_reducers: Reducers | None = None
+    """How to pickle the arguments of calls that cannot be pickled as they are, by type."""
+    result_reducers: Reducers | None = None
+    """The same for results."""
+    initializer: Callable[..., object] | None = None
+    """Called in each worker before its first call."""
+    initargs: tuple[object, ...] = ()
+    """Arguments of the initializer."""
+    env: Mapping[str, str] | None = None
+    """Environment variables that are set in the workers before anything is imported."""
+
+    def __post_init__(self) -> None:
+        require_at_least_one("max_workers", self.max_workers)
+
+    def open(self) -> ReopeningPool:
+        """Make a new pool, or get the shared one.
+
+        Raises:
+            BackendNotInstalledError: If loky is not installed.
+        """
+        with needs("loky", extra="loky"):
+            import loky  # noqa: PLC0415
+
+        at_most = self.max_workers or loky.cpu_count()
+        open_pool = self._shared_pool if self.reuse else self._own_pool
+        return ReopeningPool(open_pool, at_most, owned=not self.reuse, compute=compute)
+
+    def _own_pool(self) -> Executor:
+        import loky  # noqa: PLC0415
+
+        return loky.ProcessPoolExecutor(
+            max_workers=self.max_workers,
+            job_reducers=self.job_reducers,
+            result_reducers=self.result_reducers,
+            timeout=self.timeout,
+            context=self.context,
+            initializer=begin,
+            initargs=(self.initializer, self.initargs),
+            env=self.env,
+        )
+
+    def _shared_pool(self) -> Executor:
+        import loky  # noqa: PLC0415
+
+        return loky.get_reusable_executor(
+            max_workers=self.max_workers,
+            context=self.context,
+            timeout=self.timeout,
+            kill_workers=self.kill_workers,
+            reuse=self.reuse,
+            job_reducers=self.job_reducers,
+            result_reducers=self.result_reducers,
+            initializer=self.initializer,
+            initargs=self.initargs,
+            env=self.env,
+        )
+
+
+def begin(initializer: Callable[..., object] | None, initargs: tuple[object, ...]) -> None:
+    """What a worker does first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what happens to workers the run decides
+    if initializer is not None:
+        initializer(*initargs)
+
+
+def compute(
+    function: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> Packed:
+    """Compute a call, in a worker; its outcome is packed here, where it cannot break the pool."""
+    from loky.backend.reduction import dumps  # noqa: PLC0415
+
+    return outcome_of(function, args, kwargs, dumps)

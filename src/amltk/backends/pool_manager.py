@@ -1,0 +1,234 @@
+"""The thread that owns the workers of a pool.
+
+It sleeps until a worker has something to say, a worker is gone, or another thread has put
+something into the queue. Only this thread touches workers; the lock is for what other threads see:
+the queue, and whether there is still somebody to wake.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import threading
+from collections import deque
+from collections.abc import Iterable
+from multiprocessing.context import BaseContext
+
+from amltk.backends.job import Job
+from amltk.backends.payload import pack_call, unpack_outcome
+from amltk.backends.worker import READY, WorkerPlan
+from amltk.backends.worker_process import WorkerProcess
+from amltk.events import name_of
+from amltk.exceptions import ExecutorBrokenError, NotPicklableError, WorkerLostError
+
+__all__ = ["PoolManager"]
+
+class PoolManager:
+    """Starts workers, hands them jobs, and settles the futures."""
+
+    def __init__(self, max_workers: int, context: BaseContext, plan: WorkerPlan) -> None:
+        self.max_workers = max_workers
+        self.broken: str | None = None
+        """Why the pool takes no more work, if it is broken."""
+        self._context = context
+        self._plan = plan
+        self._queue: deque[Job] = deque()
+        self._workers: dict[int, WorkerProcess] = {}
+        self._busy: dict[int, Job] = {}
+        self._idle: list[WorkerProcess] = []
+        self._starting = 0
+        self._lock = threading.RLock()
+        self._shut = False
+        self._closed = False
+        self._awake = False
+        self._thread: threading.Thread | None = None
+
+    # What other threads call.
+
+    @property
+    def state(self) -> str:
+        """What can be said of it in a word."""
+        return "broken" if self.broken else "shut down" if self._shut else "open"
+
+    def pids(self) -> tuple[int, ...]:
+        """The process ids of the workers."""
+        return tuple(self._workers)
+
+    def take(self, job: Job) -> None:
+        """Put a job at the end of the queue.
+
+        Raises:
+            ExecutorBrokenError: If the pool is broken.
+            RuntimeError: If it is shut down.
+        """
+        with self._lock:
+            if self.broken:
+                raise ExecutorBrokenError(self.broken)
+            if self._shut:
+                raise RuntimeError("Cannot submit to a WorkerPool after its shutdown().")
+            self._queue.append(job)
+            if self._thread is None:
+                self._thread = self._begin()
+        if not self._awake:
+            self._wake()
+
+    def shut_down(self, *, cancel_queued: bool = False) -> None:
+        """End when all jobs are done."""
+        self._shut = True
+        while cancel_queued and self._queue:
+            self._queue.pop().future.cancel()
+        self._wake()
+
+    def join(self) -> None:
+        """Wait for the end, unless this is the manager's own thread."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def shut_down_and_join(self) -> None:
+        """End when all jobs are done, and wait for it: what happens at the interpreter's exit."""
+        self.shut_down()
+        self.join()
+
+    def _begin(self) -> threading.Thread:
+        self._selector = selectors.DefaultSelector()
+        self._wake_reader, self._wake_writer = os.pipe()
+        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._woken)
+        if self._context.get_start_method() == "fork":
+            # All at once, before there is a thread of ours that a fork could copy half of.
+            for _ in range(self.max_workers):
+                self._start_worker()
+        thread = threading.Thread(target=self._run, name="amltk-worker-pool", daemon=True)
+        thread.start()
+        return thread
+
+    def _wake(self) -> None:
+        with self._lock:
+            if self._thread is not None and not self._awake and not self._closed:
+                self._awake = True
+                os.write(self._wake_writer, b".")
+
+    # What happens in the manager's thread.
+
+    def _run(self) -> None:
+        try:
+            while self._queue or self._busy or not self._shut:
+                self._hand_out()
+                for key, _ in self._selector.select():
+                    key.data()
+        except BaseException as error:  # noqa: BLE001
+            self._break(f"The manager of the worker pool failed: {error!r}", error)
+            self._fail(self._busy.values(), error)
+        finally:
+            self._close()
+
+    def _woken(self) -> None:
+        self._awake = False  # before looking at the queue: who adds to it later wakes us again
+        os.read(self._wake_reader, 4096)
+
+    def _hand_out(self) -> None:
+        while self._queue and self._idle:
+            job = self._queue.popleft()
+            if job.future.set_running_or_notify_cancel():
+                self._hand(job, self._idle.pop())
+        missing = len(self._queue) - self._starting
+        for _ in range(min(missing, self.max_workers - len(self._workers))):
+            self._start_worker()
+
+    def _hand(self, job: Job, worker: WorkerProcess) -> None:
+        try:
+            packed = pack_call(job.function, job.args, job.kwargs)
+        except NotPicklableError as error:
+            self._idle.append(worker)
+            job.future.set_exception(error)
+            return
+        self._busy[worker.pid] = job
+        worker.send(packed)
+
+    def _start_worker(self) -> None:
+        connections = [worker.connection for worker in self._workers.values()]
+        worker = WorkerProcess(self._context, self._plan, connections)
+        self._workers[worker.pid] = worker
+        self._starting += 1
+        self._selector.register(worker.connection, selectors.EVENT_READ, lambda: self._hear(worker))
+        self._selector.register(worker.death, selectors.EVENT_READ, lambda: self._gone(worker))
+
+    def _hear(self, worker: WorkerProcess) -> None:
+        message = worker.receive()
+        if message is None:
+            self._bury(worker)
+        else:
+            self._understand(worker, message)
+
+    def _gone(self, worker: WorkerProcess) -> None:
+        # It may have finished its call before it died.
+        while worker.has_message() and (message := worker.receive()) is not None:
+            self._understand(worker, message)
+        self._bury(worker)
+
+    def _understand(self, worker: WorkerProcess, message: bytes) -> None:
+        if worker.ready:
+            self._settle(worker, message)
+        elif message == READY:
+            self._starting -= 1
+            worker.ready = True
+            self._idle.append(worker)
+        else:
+            error, _ = unpack_outcome(message)
+            self._break(f"The initializer of a worker raised {error!r}", error)
+
+    def _settle(self, worker: WorkerProcess, message: bytes) -> None:
+        job = self._busy.pop(worker.pid)
+        worker.computed += 1
+        if worker.computed == self._plan.max_calls:
+            self._retire(worker)
+        else:
+            self._idle.append(worker)
+            self._hand_out()  # first give the worker something to do, then tell of its outcome
+        error, result = unpack_outcome(message)
+        if error is None:
+            job.future.set_result(result)
+        else:
+            job.future.set_exception(error)
+
+    def _bury(self, worker: WorkerProcess) -> None:
+        if worker.pid not in self._workers:
+            return
+        self._retire(worker)
+        if not worker.ready:
+            self._starting -= 1
+            self._break(worker.death_before_ready())
+        job = self._busy.pop(worker.pid, None)
+        if job is not None:
+            job.future.set_exception(WorkerLostError(worker.death_during(job.function)))
+
+    def _retire(self, worker: WorkerProcess) -> None:
+        del self._workers[worker.pid]
+        if worker in self._idle:
+            self._idle.remove(worker)
+        self._selector.unregister(worker.connection)
+        self._selector.unregister(worker.death)
+        worker.end()
+
+    def _break(self, why: str, cause: BaseException | None = None) -> None:
+        with self._lock:
+            self.broken = self.broken or why
+            self._shut = True
+            lost, self._queue = self._queue, deque()
+        self._fail((job for job in lost if job.future.set_running_or_notify_cancel()), cause)
+
+    def _fail(self, jobs: Iterable[Job], cause: BaseException | None) -> None:
+        for job in jobs:
+            error = ExecutorBrokenError(f"{self.broken}. No result from {name_of(job.function)}().")
+            error.__cause__ = cause
+            job.future.set_exception(error)
+
+    def _close(self) -> None:
+        for worker in self._workers.values():
+            worker.tell_to_end()
+        for worker in tuple(self._workers.values()):
+            self._retire(worker)
+        with self._lock:
+            self._closed = True
+            self._selector.close()
+            os.close(self._wake_reader)
+            os.close(self._wake_writer)

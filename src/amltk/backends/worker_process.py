@@ -1,0 +1,109 @@
+"""One worker process, as its pool sees it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
+
+from amltk.backends.payload import Packed
+from amltk.backends.termination import end_processes
+from amltk.backends.worker import STOP, WorkerPlan, serve
+from amltk.events import name_of
+
+__all__ = ["WorkerProcess"]
+
+GRACE = 5.0
+"""Seconds a worker that was told to end may take before it is ended."""
+
+
+class WorkerProcess:
+    """A process with a connection to it.
+
+    `death` is a file descriptor that becomes readable when the process is gone. Where the system
+    has them it is a pidfd: the end of the connection is no proof, because a child that the worker
+    started may hold a copy of it.
+    """
+
+    def __init__(
+        self, context: BaseContext, plan: WorkerPlan, siblings: Iterable[Connection]
+    ) -> None:
+        self.connection, theirs = context.Pipe()
+        inherited = (*siblings, self.connection) if context.get_start_method() == "fork" else ()
+        self._process = context.Process(target=serve, args=(theirs, plan, inherited))
+        self._process.start()
+        theirs.close()
+        self.pid = self._process.pid or 0
+        self.death, self._owns_death = death_of(self.pid, self._process.sentinel)
+        self.ready = False
+        self.computed = 0
+
+    def send(self, message: Packed) -> None:
+        """Send a call; if the worker is gone, its death is about to be noticed."""
+        try:
+            self.connection.send_bytes(message)
+        except OSError:
+            return
+
+    def receive(self) -> bytes | None:
+        """The next message, or `None` if there will be none."""
+        try:
+            return self.connection.recv_bytes()
+        except (EOFError, OSError):
+            return None
+
+    def has_message(self) -> bool:
+        """Whether something is left to receive."""
+        try:
+            return self.connection.poll()
+        except OSError:
+            return False
+
+    def tell_to_end(self) -> None:
+        """Let the process end by itself, as soon as it has nothing to compute."""
+        self.send(STOP)
+
+    def end(self) -> None:
+        """See to it that the process ends."""
+        self.tell_to_end()
+        self._process.join(GRACE)
+        if self._process.exitcode is None:
+            end_processes([self.pid])
+            self._process.join()
+        self.exitcode = self._process.exitcode
+        self.connection.close()
+        if self._owns_death:
+            os.close(self.death)
+        self._process.close()
+
+    def death_before_ready(self) -> str:
+        """What to say of a worker that never got to its first call."""
+        return (
+            f"A worker process ended ({self._how()}) before it was ready. With the start methods "
+            "'spawn' and 'forkserver' the program has to keep what it runs under "
+            '`if __name__ == "__main__":`, since workers import it'
+        )
+
+    def death_during(self, function: Callable[..., object]) -> str:
+        """What to say of a worker that died with a call."""
+        return (
+            f"The worker process {self.pid} died ({self._how()}) while it computed "
+            f"{name_of(function)}(). This call is lost and was not started again; others are not "
+            "affected. If it ran out of memory, use fewer workers or smaller calls."
+        )
+
+    def _how(self) -> str:
+        code = self.exitcode
+        if code is None or code >= 0:
+            return f"exit code {code}"
+        return f"killed by {signal.Signals(-code).name}"
+
+
+def death_of(pid: int, sentinel: int) -> tuple[int, bool]:
+    """A descriptor that becomes readable when the process is gone, and whether to close it."""
+    try:
+        return os.pidfd_open(pid), True
+    except (AttributeError, OSError):
+        return sentinel, False

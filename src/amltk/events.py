@@ -1,0 +1,423 @@
+"""Events, who listens to them, and the one loop that calls those who do.
+
+An `Event[P]` is a name and the signature its callbacks are called with. An `Emitter` has events;
+a `Subscriber[P]` is one event of one emitter, and takes callbacks for it. Nothing in here knows
+of schedulers, threads or clocks: callbacks run where `emit` is called, in the order in which they
+were registered, which is what makes a program written with them reproducible.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, overload
+
+from typing_extensions import ParamSpec, TypedDict, TypeVar, Unpack, override
+
+from amltk.exceptions import EventNotKnownError
+from amltk.pace import Pace
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+__all__ = ["CallbackOptions", "Emitter", "Event", "Registration", "Subscriber"]
+
+P = ParamSpec("P", default=...)
+E = ParamSpec("E")
+Q = ParamSpec("Q", default=...)
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+INTERRUPTS = (KeyboardInterrupt, SystemExit)
+"""What is never held back until the other callbacks have run."""
+
+
+class CallbackFor(Protocol[E, T_co, Q]):
+    """A callback that can be called with `E` and was written with the signature `Q`.
+
+    Matching an overloaded protocol means to match each of its overloads: the first checks the
+    callback against its event, the second captures how the user wrote it. A decorator can then
+    refuse what does not fit and still give back the very type it was given.
+    """
+
+    @overload
+    def __call__(self, *args: E.args, **kwargs: E.kwargs) -> T_co: ...
+    @overload
+    def __call__(self, *args: Q.args, **kwargs: Q.kwargs) -> T_co: ...
+
+
+class LambdaFor(Protocol[E]):
+    """Matches nothing; its presence in a union tells checkers what a lambda's parameters are."""
+
+    _nothing_has_this: int
+
+    def __call__(self, *args: E.args, **kwargs: E.kwargs) -> object: ...
+
+
+class CallbackOptions(TypedDict, total=False, closed=True):
+    """When, and how often, a callback is called."""
+
+    when: Callable[[], bool] | None
+    """Asked each time the callback is due; it is called only if this returns `True`."""
+    limit: int | None
+    """The most calls there will ever be, repeats included; no limit if `None`."""
+    repeat: int
+    """How many times in a row to call it each time it is due; 1 if not given."""
+    every: int
+    """Be due on every so many emissions: with 2 on the 2nd, the 4th, …; 1 if not given."""
+
+
+@dataclass(frozen=True, eq=False)
+class Event(Generic[P]):
+    """The name of something that happens; its callbacks are called with `P`.
+
+    Equal to every event of the same name, and to the name itself.
+
+    ```python
+    SAVED: Event[[str, int]] = Event("saved")  # called with a path and a size in bytes
+    ```
+    """
+
+    name: str
+    """What the event is called, wherever a `str` is easier to write than the event."""
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Event):
+            return self.name == other.name
+        return self.name == other
+
+    @override
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    @override
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(slots=True, eq=False)
+class Registration:
+    """A callback on an event, as `Subscriber.registrations` lists it."""
+
+    callback: Callable[..., object]
+    """The function that was registered."""
+    pace: Pace | None
+    """When it is due; `None` for once on every emission."""
+    channel: Channel
+    """The event of the emitter it is registered on."""
+    since: int
+    """How often the event had been emitted when the callback was registered."""
+
+    @property
+    def n_calls(self) -> int:
+        """How often the callback was called."""
+        return self.channel.count - self.since if self.pace is None else self.pace.calls
+
+
+class Channel:
+    """One event of one emitter: its callbacks and its count, for every subscriber of it."""
+
+    __slots__ = ("callbacks", "count", "event", "registrations")
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self.count: int = 0
+        # Replaced, never changed: an emission in progress keeps the tuple it began with.
+        self.registrations: tuple[Registration, ...] = ()
+        self.callbacks: tuple[tuple[Callable[..., object], Pace | None], ...] = ()
+
+    def register(self, callback: Callable[..., object], pace: Pace | None) -> None:
+        registration = Registration(callback, pace, self, since=self.count)
+        self._replace((*self.registrations, registration))
+
+    def remove(self, callback: Callable[..., object]) -> None:
+        kept = tuple(r for r in self.registrations if r.callback != callback)
+        if len(kept) == len(self.registrations):
+            raise ValueError(
+                f"Cannot remove {name_of(callback)}() from {self.event}: it is not registered. "
+                f"Registered are: {[name_of(r.callback) for r in kept]}"
+            )
+        self._replace(kept)
+
+    def _replace(self, registrations: tuple[Registration, ...]) -> None:
+        self.registrations = registrations
+        self.callbacks = tuple((r.callback, r.pace) for r in registrations)
+
+
+class Subscriber(Generic[P]):
+    """One event of one emitter: takes callbacks for it, and emits it.
+
+    ```python
+    @emitter.on(SAVED)
+    def report(path: str, size: int) -> None: ...
+
+
+    @emitter.on(SAVED, every=10)  # or `subscriber(every=10)`
+    def tidy_up(path: str, size: int) -> None: ...
+    ```
+    """
+
+    __slots__ = ("_channel", "options")
+
+    def __init__(self, channel: Channel, options: CallbackOptions) -> None:
+        Pace.of(**options)  # what cannot work is refused before there is a callback
+        self._channel = channel
+        self.options: CallbackOptions = options
+
+    @property
+    def event(self) -> Event[P]:
+        """The event that callbacks subscribe to here."""
+        return Event(self._channel.event.name)
+
+    @property
+    def event_count(self) -> int:
+        """How often the event was emitted."""
+        return self._channel.count
+
+    @property
+    def registrations(self) -> tuple[Registration, ...]:
+        """The callbacks of the event, in the order in which they are called."""
+        return self._channel.registrations
+
+    @overload
+    def __call__(
+        self, callback: CallbackFor[P, T, Q] | LambdaFor[P], /, **options: Unpack[CallbackOptions]
+    ) -> Callable[Q, T]: ...
+    @overload
+    def __call__(self, /, **options: Unpack[CallbackOptions]) -> Subscriber[P]: ...
+    def __call__(
+        self, callback: Callable[..., T] | None = None, /, **options: Unpack[CallbackOptions]
+    ) -> Callable[..., T] | Subscriber[P]:
+        """Register a callback and return it, or get a decorator with these options.
+
+        Args:
+            callback: The function to call; it comes back as it is, so decorators stack.
+            **options: `when`, `limit`, `repeat` and `every`: see `Emitter.on`.
+
+        Raises:
+            TypeError: If the callback cannot be called, or is an `async def`.
+            ValueError: If `limit`, `repeat` or `every` is below 1.
+        """
+        subscriber: Subscriber[P] = self._with(options) if options else self
+        if callback is None:
+            return subscriber
+        subscriber.add(callback)
+        return callback
+
+    def add(self, *callbacks: Callable[P, object]) -> None:
+        """Register several callbacks at once, in this order; lambdas get their types here.
+
+        Raises:
+            TypeError: If a callback cannot be called, or is an `async def`.
+        """
+        for callback in callbacks:
+            refuse_what_cannot_be_called(callback, self._channel.event)
+        for callback in callbacks:
+            self._channel.register(callback, Pace.of(**self.options))
+
+    def remove(self, callback: Callable[..., object], /) -> None:
+        """Take a callback off the event again; an emission in progress still calls it.
+
+        Raises:
+            ValueError: If the callback is not registered on the event.
+        """
+        self._channel.remove(callback)
+
+    def emit(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call every callback that is due, in the order of registration.
+
+        Raises:
+            BaseException: What a callback raised, after all others ran; an `ExceptionGroup`
+                if several did. `KeyboardInterrupt` and `SystemExit` end the emission at once.
+        """
+        channel = self._channel
+        channel.count += 1
+        errors = None
+        for callback, pace in channel.callbacks:
+            try:
+                if pace is not None:
+                    repeat(callback, pace.due(), args, kwargs)
+                elif kwargs:
+                    callback(*args, **kwargs)
+                else:  # a call without keywords is cheaper, and by far the most common
+                    callback(*args)
+            except INTERRUPTS:
+                raise
+            except BaseException as error:  # noqa: BLE001
+                errors = [error] if errors is None else [*errors, error]
+        if errors is not None:
+            raise_together(channel.event, errors)
+
+    def _with(self, options: CallbackOptions) -> Subscriber[P]:
+        merged = CallbackOptions(**self.options)
+        merged.update(options)
+        return Subscriber(self._channel, merged)
+
+    @override
+    def __repr__(self) -> str:
+        n = len(self._channel.registrations)
+        return f"<Subscriber of {self._channel.event}: emitted {self.event_count}x, {n} callbacks>"
+
+
+class Emitter:
+    """Something that things happen to, and that tells whoever wants to know.
+
+    ```python
+    LOADED: Event[[str]] = Event("loaded")
+
+    emitter = Emitter("reader")
+    on_loaded = emitter.subscriber(LOADED)
+    on_loaded(print)
+    on_loaded.emit("data.csv")
+    ```
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name
+        self._channels: dict[Event, Channel] = {}
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The events known here, in the order in which they became known."""
+        return tuple(self._channels)
+
+    @property
+    def event_counts(self) -> Counter[Event | str]:
+        """How often each event was emitted; look them up as events or by their names."""
+        counts: Counter[Event | str] = Counter()
+        counts.update({event: channel.count for event, channel in self._channels.items()})
+        return counts
+
+    def subscriber(self, event: Event[P], /, **options: Unpack[CallbackOptions]) -> Subscriber[P]:
+        """Declare an event, if it is not yet known, and get what subscribes to it.
+
+        Args:
+            event: The event.
+            **options: See `on`.
+        """
+        return Subscriber(self._channel(event), options)
+
+    @overload
+    def on(self, event: Event[P], /, **options: Unpack[CallbackOptions]) -> Subscriber[P]: ...
+    @overload
+    def on(self, event: str, /, **options: Unpack[CallbackOptions]) -> Subscriber: ...
+    def on(
+        self, event: Event[P] | str, /, **options: Unpack[CallbackOptions]
+    ) -> Subscriber[P] | Subscriber:
+        """Subscribe to an event; use what this returns as a decorator.
+
+        After `n` emissions a callback was called `min(limit, repeat * (n // every))` times, less
+        what `when` held back.
+
+        Args:
+            event: The event, or the name of one that is known here.
+            **options: When to call the callback. `when`: a function that is asked each time it is
+                due; `limit`: the most calls; `repeat`: calls in a row; `every`: be due on every so
+                many emissions only.
+
+        Raises:
+            EventNotKnownError: If nobody declared an event of this name.
+            ValueError: If `limit`, `repeat` or `every` is below 1.
+        """
+        return Subscriber(self._channel(event), options)
+
+    def emit(self, event: Event[P], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call the callbacks of an event; see `Subscriber.emit`.
+
+        Hold on to a `subscriber` instead where this happens often: it need not look up the event.
+        """
+        self.subscriber(event).emit(*args, **kwargs)
+
+    def _channel(self, event: Event | str) -> Channel:
+        # An event finds the channel of its name and a name that of its event: they are equal.
+        lookup = event if isinstance(event, Event) else Event(event)
+        channel = self._channels.get(lookup)
+        if channel is None:
+            if not isinstance(event, Event):
+                raise EventNotKnownError(self._unknown(event))
+            channel = self._channels[event] = Channel(event)
+        return channel
+
+    def _unknown(self, name: str) -> str:
+        known = ", ".join(sorted(event.name for event in self._channels)) or "none"
+        return (
+            f"{self.name or 'This emitter'} has no event named {name!r}. Known events: {known}. "
+            f"To declare a new one, pass Event({name!r}) instead of its name."
+        )
+
+    def __iter__(self) -> Iterator[Subscriber]:
+        for channel in tuple(self._channels.values()):
+            yield Subscriber(channel, {})
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name or ''}: {len(self._channels)} events>"
+
+    def __rich__(self) -> Tree:
+        from amltk.rendering.tree import emitter_tree  # noqa: PLC0415
+
+        return emitter_tree(self)
+
+
+def name_of(function: Callable[..., object]) -> str:
+    """What to call a function in a message."""
+    return getattr(function, "__qualname__", None) or repr(function)
+
+
+def refuse_what_cannot_be_called(callback: object, event: Event) -> None:
+    if not callable(callback):
+        raise TypeError(
+            f"A callback of {event} has to be callable, and {callback!r} is not. "
+            "Pass the function itself, not what it returns."
+        )
+    if is_async(callback):
+        raise TypeError(
+            f"{name_of(callback)}() cannot be a callback of {event}: it is an `async def`, and "
+            "callbacks are called, not awaited. Make it a plain `def`; inside of it, "
+            "asyncio.create_task(...) starts a coroutine."
+        )
+
+
+def is_async(function: Callable[..., object]) -> bool:
+    """Whether calling a function gives a coroutine or an async generator instead of a result."""
+    call = getattr(function, "__call__", None)  # noqa: B004
+    return any(
+        inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in (function, call)
+    )
+
+
+def repeat(
+    callback: Callable[..., object], times: int, args: tuple[object, ...], kwargs: dict[str, object]
+) -> None:
+    """Call a callback so many times in a row, each time whatever came of the one before."""
+    errors: list[BaseException] = []
+    for _ in range(times):
+        try:
+            callback(*args, **kwargs)
+        except INTERRUPTS:
+            raise
+        except BaseException as error:  # noqa: BLE001
+            errors.append(error)
+    if errors:
+        raise errors[0] if len(errors) == 1 else Repeated(errors)
+
+
+class Repeated(BaseException):
+    """Carries what several repeats of one callback raised to the emission they belong to."""
+
+    def __init__(self, errors: list[BaseException]) -> None:
+        super().__init__()
+        self.errors = errors
+
+
+def raise_together(event: Event, errors: list[BaseException]) -> None:
+    """Raise the one error there is, or all of them as a group."""
+    flat: list[BaseException] = []
+    for error in errors:
+        flat.extend(error.errors if isinstance(error, Repeated) else [error])
+    if len(flat) == 1:
+        raise flat[0]
+    raise BaseExceptionGroup(f"{len(flat)} calls of callbacks of {event} failed", flat)

@@ -1,0 +1,70 @@
+"""Every error this library raises of its own accord.
+
+All of them are `AmltkError`s. Where the standard library has a word for the same thing
+(`RuntimeError`, `BrokenExecutor`, `ImportError`), the error is one of those as well, so code
+that already handles it keeps working.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import BrokenExecutor
+
+__all__ = [
+    "AmltkError",
+    "BackendNotInstalledError",
+    "EventNotKnownError",
+    "ExecutorBrokenError",
+    "ExecutorShutdownError",
+    "NotPicklableError",
+    "PluginError",
+    "SchedulerAlreadyRunningError",
+    "SchedulerNotRunningError",
+    "WorkerLostError",
+    "WrongThreadError",
+]
+
+
+class AmltkError(Exception):
+    """Base of every error of this library."""
+
+
+class EventNotKnownError(AmltkError, KeyError):
+    """Raised when an event is asked for by a name that nobody declared."""
+
+    __str__ = Exception.__str__  # `KeyError` would show the message in quotes
+
+
+class SchedulerNotRunningError(AmltkError, RuntimeError):
+    """Raised when work is submitted while no run takes any."""
+
+
+class SchedulerAlreadyRunningError(AmltkError, RuntimeError):
+    """Raised when a run is started that cannot be: another one is in the way."""
+
+
+class WrongThreadError(AmltkError, RuntimeError):
+    """Raised when work is submitted from a thread other than the one of the run."""
+
+
+class ExecutorShutdownError(AmltkError, RuntimeError):
+    """Raised when a run starts on an executor that has been shut down."""
+
+
+class ExecutorBrokenError(AmltkError, BrokenExecutor):
+    """Raised when an executor cannot take work any more, and by the work it still had."""
+
+
+class WorkerLostError(ExecutorBrokenError):
+    """Raised in place of a result when the worker died that was computing it."""
+
+
+class NotPicklableError(AmltkError, TypeError):
+    """Raised when a function, an argument, a result or an exception cannot be pickled."""
+
+
+class BackendNotInstalledError(AmltkError, ImportError):
+    """Raised when a backend is opened whose package is not installed."""
+
+
+class PluginError(AmltkError):
+    """Raised when a plugin is used on no task, or on a second one."""

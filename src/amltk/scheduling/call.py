@@ -1,0 +1,121 @@
+"""A call that is to be computed elsewhere, and the future of its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic
+
+from typing_extensions import ParamSpec, TypeVar, override
+
+from amltk.events import is_async, name_of
+
+if TYPE_CHECKING:
+    from amltk.scheduling.outcomes import Owner
+
+__all__ = ["Call", "CallFuture"]
+
+Q = ParamSpec("Q")
+R = TypeVar("R")
+R2 = TypeVar("R2")
+
+
+@dataclass(frozen=True)
+class Call(Generic[R]):
+    """A function with the arguments it is going to be called with."""
+
+    __slots__ = ("args", "function", "kwargs")
+
+    function: Callable[..., R]
+    """What is called, on a worker."""
+    args: tuple[object, ...]
+    """Its positional arguments."""
+    kwargs: Mapping[str, object]
+    """Its keyword arguments."""
+
+    @classmethod
+    def of(cls, function: Callable[Q, R2], /, *args: Q.args, **kwargs: Q.kwargs) -> Call[R2]:
+        """The call of a function with these arguments, which a type checker compares."""
+        return Call(function, args, kwargs)
+
+    def with_function(self, function: Callable[..., R]) -> Call[R]:
+        """The same arguments, for another function."""
+        return replace(self, function=function)
+
+    def with_kwargs(self, **kwargs: object) -> Call[R]:
+        """The same call with these keyword arguments added, or put in place of its own."""
+        return replace(self, kwargs={**self.kwargs, **kwargs})
+
+    @override
+    def __repr__(self) -> str:
+        arguments = [repr(a) for a in self.args] + [f"{k}={v!r}" for k, v in self.kwargs.items()]
+        return f"{name_of(self.function)}({', '.join(arguments)})"
+
+
+class CallFuture(asyncio.Future[R]):
+    """The future of one submitted call: an `asyncio.Future` that knows where it came from.
+
+    Cancelling it cancels the call as well, as far as the executor can.
+    """
+
+    __slots__ = ("_on_cancel", "_source", "call", "owner")
+
+    def __init__(
+        self,
+        call: Call[R],
+        owner: Owner | None,
+        source: Future[R],
+        on_cancel: Callable[[Future[R]], None],
+        *,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(loop=loop)
+        self.call = call
+        """What is being computed."""
+        self.owner = owner
+        """Who hears of the outcome beside the scheduler: the task, if there is one."""
+        self._source = source
+        self._on_cancel = on_cancel
+
+    @override
+    def cancel(self, msg: object = None) -> bool:
+        """Cancel the call; `False` if its outcome is there already."""
+        cancelled = super().cancel(msg)
+        if cancelled:
+            self._on_cancel(self._source)
+        return cancelled
+
+    def drop(self) -> None:
+        """Be cancelled, without a word to the executor."""
+        super().cancel()
+
+    def fail(self, error: BaseException) -> None:
+        """Take over what the computation raised."""
+        self.set_exception(raisable(error))
+        self.exception()  # it is published: asyncio need not say that nobody looked
+
+
+def raisable(error: BaseException) -> BaseException:
+    """The error itself, unless it is the one that a future cannot hold."""
+    if not isinstance(error, StopIteration):
+        return error
+    wrapped = RuntimeError(f"The call raised {error!r}, which cannot be raised from a future.")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def refuse_what_cannot_be_submitted(function: Callable[..., object]) -> None:
+    """Raise a `TypeError` for what is no function, or one that has to be awaited."""
+    if not callable(function):
+        raise TypeError(
+            f"Only functions can be submitted, and {function!r} is not one. "
+            "Pass the function and its arguments apart: submit(f, 1), not submit(f(1))."
+        )
+    if is_async(function):
+        raise TypeError(
+            f"{name_of(function)}() cannot be submitted: it is an `async def`, and workers call "
+            "functions, they do not await them. Submit a function that does "
+            f"`return asyncio.run({name_of(function)}(...))`."
+        )

@@ -1,0 +1,89 @@
+"""Who is told of the outcome of a call, and in which order.
+
+Two parties hear of each call: the scheduler first, then the call's owner (its task). Both have
+the same four events, so there is one function that tells a party, and it is called twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol
+
+from typing_extensions import ParamSpec, TypeVar
+
+from amltk.events import Subscriber
+from amltk.scheduling.call import CallFuture
+
+__all__ = ["Outcomes", "Owner", "tell"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Outcomes(Generic[R]):
+    """The events that one party has for how a call ended."""
+
+    done: Subscriber[[asyncio.Future[R]]]
+    """It was computed, whatever came of it."""
+    result: Subscriber[[asyncio.Future[R], R]]
+    """It returned; passed the future and what it returned."""
+    exception: Subscriber[[asyncio.Future[R], BaseException]]
+    """It raised; passed the future and what it raised."""
+    cancelled: Subscriber[[asyncio.Future[R]]]
+    """It will not be computed, or what comes of it is not wanted any more."""
+
+    def publish(self, future: asyncio.Future[R], failed: Callable[[BaseException], None]) -> None:
+        """Emit the events for a future that is done.
+
+        Args:
+            future: The future, with its outcome.
+            failed: Is handed what callbacks raise.
+        """
+        if future.cancelled():
+            tell(failed, self.cancelled, future)
+            return
+        tell(failed, self.done, future)
+        error = future.exception()
+        if error is None:
+            tell(failed, self.result, future, future.result())
+        else:
+            tell(failed, self.exception, future, error)
+
+
+def tell(
+    failed: Callable[[BaseException], None],
+    subscriber: Subscriber[P],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> None:
+    """Emit, and hand over what the callbacks raise instead of raising it."""
+    try:
+        subscriber.emit(*args, **kwargs)
+    except BaseException as error:  # noqa: BLE001
+        failed(error)
+
+
+class Owner(Protocol):
+    """Whose call it is: hears of it after the scheduler."""
+
+    @property
+    def outcomes(self) -> Outcomes[Any]:
+        """Where the outcome is published."""
+        ...
+
+    def took_off(self, future: CallFuture[Any], /) -> None:
+        """The call was given to the executor; nobody has been told yet."""
+        ...
+
+    def announce(
+        self, future: CallFuture[Any], failed: Callable[[BaseException], None], /
+    ) -> None:
+        """Tell the owner's subscribers that the call was submitted."""
+        ...
+
+    def landed(self, future: CallFuture[Any], /) -> None:
+        """The call has its outcome; nobody has been told yet."""
+        ...

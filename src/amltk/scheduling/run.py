@@ -1,0 +1,330 @@
+"""One run: its executor, what is pending, and the inbox of outcomes.
+
+                  submit(call)                                  publish
+    callback ───▶ executor ─ ─ ─ worker      Run.deliver ───▶ scheduler's events, then the task's
+                                   │              ▲
+                        any thread ▼              │ the loop's thread
+                                 inbox ── wake ───┘
+
+Workers finish in threads that are not ours. All such a thread does is to append to the inbox and,
+if nobody has yet, to wake the loop: a thousand outcomes cost one wake-up. Everything else, every
+callback of a user included, happens in the thread of the loop. This is the only file that knows
+of one; the state of a run is here and is gone with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from typing_extensions import TypeVar
+
+from amltk.backends.base import Backend, Given
+from amltk.backends.termination import close_executor
+from amltk.events import INTERRUPTS, Subscriber, name_of
+from amltk.exceptions import ExecutorBrokenError, SchedulerNotRunningError, WrongThreadError
+from amltk.scheduling.call import Call, CallFuture
+from amltk.scheduling.lifecycle import ExitCode, Lifecycle, Phase
+from amltk.scheduling.outcomes import Outcomes, Owner, tell
+
+__all__ = ["Run", "SchedulerEvents"]
+
+R = TypeVar("R")
+
+logger = logging.getLogger("amltk")
+logger.addHandler(logging.NullHandler())  # who wants to see it says so; nothing is just printed
+
+BATCH = 256
+"""Outcomes delivered before other users of the event loop get their turn."""
+
+
+@dataclass(frozen=True)
+class SchedulerEvents:
+    """What a run tells the subscribers of its scheduler."""
+
+    started: Subscriber[[]]
+    empty: Subscriber[[]]
+    stop: Subscriber[[]]
+    timeout: Subscriber[[]]
+    finishing: Subscriber[[]]
+    finished: Subscriber[[]]
+    submitted: Subscriber[[asyncio.Future[Any]]]
+    outcomes: Outcomes[Any]
+
+
+class Run:
+    """From opening an executor to closing it.
+
+    Args:
+        backend: Where the work is done; its executor is opened at once.
+        events: Whom to tell.
+        life: Decides when the run is over. Its deadline is on the clock of the running loop.
+    """
+
+    def __init__(self, backend: Backend, events: SchedulerEvents, life: Lifecycle) -> None:
+        self.life = life
+        self.pending: dict[Future[Any], CallFuture[Any]] = {}
+        """The futures that have no outcome yet, by those of the executor."""
+        self._backend = backend
+        self._events = events
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._inbox: deque[Future[Any]] = deque()
+        self._awake = False
+        self._changed = asyncio.Event()
+        self._given_up = False
+        self._executor: Executor = backend.open()
+
+    # Work comes in.
+
+    def submit(
+        self, call: Call[R], owner: Owner | None, asked: Call[R] | None = None
+    ) -> CallFuture[R]:
+        """Hand a call to the executor, and tell everybody that it was.
+
+        Args:
+            call: What to compute.
+            owner: Who hears of it beside the scheduler.
+            asked: The call as its owner asked for it, if plugins have changed it.
+        """
+        self.require_open(call.function)
+        source = self._begin(call)
+        future = CallFuture(asked or call, owner, source, self._user_cancelled, loop=self._loop)
+        self.pending[source] = future
+        source.add_done_callback(self._arrived)
+        if owner is not None:
+            owner.took_off(future)
+        tell(self._failed, self._events.submitted, future)
+        if owner is not None:
+            owner.announce(future, self._failed)
+        if self.life.interrupt is not None:
+            raise self.life.interrupt  # it goes through the callback that submitted, too
+        return future
+
+    def require_open(self, function: Callable[..., object]) -> None:
+        """Raise unless this run takes work, from this thread."""
+        if threading.get_ident() != self._thread:
+            raise WrongThreadError(
+                f"Cannot submit {name_of(function)}() from thread "
+                f"{threading.current_thread().name!r}: a scheduler takes work only in the thread "
+                "of its run. Submit from a callback, or let the loop do it with "
+                "loop.call_soon_threadsafe(...)."
+            )
+        if not self.life.takes_work:
+            raise SchedulerNotRunningError(
+                f"Cannot submit {name_of(function)}(): the run is closing and takes no more work."
+            )
+
+    def _begin(self, call: Call[R]) -> Future[R]:
+        try:
+            return self._executor.submit(call.function, *call.args, **call.kwargs)
+        except BrokenExecutor as error:
+            if isinstance(self._backend, Given):
+                raise ExecutorBrokenError(
+                    f"Cannot submit {name_of(call.function)}(): the executor that the scheduler "
+                    f"was given is broken ({error}). Give it a new one; or a recipe, such as "
+                    "Processes(2), which is opened afresh when that happens."
+                ) from error
+            close_executor(self._executor, at_once=True)
+            self._executor = self._backend.open()
+            return self._executor.submit(call.function, *call.args, **call.kwargs)
+
+    def _user_cancelled(self, source: Future[Any]) -> None:
+        if not source.cancel():
+            self._arrived(source)  # too late to keep it from running: nobody hears what it returns
+
+    # Outcomes come back.
+
+    def _arrived(self, source: Future[Any]) -> None:
+        self._inbox.append(source)
+        if not self._awake:
+            self._wake()
+
+    def _wake(self) -> None:
+        self._awake = True
+        with suppress(RuntimeError):  # the loop is closed: a call that was abandoned has ended
+            self._loop.call_soon_threadsafe(self._deliver_all)
+
+    def _deliver_all(self) -> None:
+        self._awake = False  # before looking: whoever appends after the look wakes us again
+        for _ in range(BATCH):
+            if not self._inbox or self._has_to_end():
+                break
+            self._deliver(self._inbox.popleft())
+            self.life.tick(self._loop.time())
+        else:
+            self._wake()
+        if self._has_to_end() or not self.pending:
+            self._changed.set()
+
+    def _has_to_end(self) -> bool:
+        # Outcomes that are there when a run ends are delivered after it has said so.
+        return self.life.phase is Phase.RUNNING and self.life.exit is not None
+
+    def _deliver(self, source: Future[Any]) -> None:
+        future = self.pending.pop(source, None)
+        if future is None:
+            return  # it has been delivered as cancelled
+        if not future.done():
+            self._settle(future, source)
+        self._publish(future)
+        if not self.pending:
+            self._look_whether_empty()
+
+    def _settle(self, future: CallFuture[Any], source: Future[Any]) -> None:
+        if source.cancelled():
+            future.drop()
+            return
+        error = source.exception()
+        if error is None:
+            future.set_result(source.result())
+        else:
+            future.fail(error)
+            self._failed(error)
+
+    def _publish(self, future: CallFuture[Any]) -> None:
+        owner = future.owner
+        if owner is not None:
+            owner.landed(future)
+        self._events.outcomes.publish(future, self._failed)
+        if owner is not None:
+            owner.outcomes.publish(future, self._failed)
+
+    def _look_whether_empty(self) -> None:
+        if self.life.phase is Phase.RUNNING and self.life.interrupt is None:
+            tell(self._failed, self._events.empty)
+            if not self.pending:
+                self.life.emptied()
+
+    def _failed(self, error: BaseException) -> None:
+        if isinstance(error, INTERRUPTS):
+            self.life.interrupted(error)
+        elif self.life.failed(error):
+            logger.error("Ignored, as `on_exception` says: %r", error, exc_info=error)
+
+    # Reasons to end come from anywhere.
+
+    def stop(self, exception: BaseException | None = None) -> None:
+        """Have the run end; may be called from any thread, and from a signal handler."""
+        if threading.get_ident() == self._thread:
+            self.life.stop(exception)
+            self.wake()
+        else:
+            with suppress(RuntimeError):  # the loop is closed: the run has ended already
+                self._loop.call_soon_threadsafe(self.stop, exception)
+
+    def interrupt(self, interrupt: BaseException) -> None:
+        """Have the run end at once, and raise this; may be called from any thread."""
+        self.life.interrupted(interrupt)
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the run look whether it is over."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._changed.set)
+
+    def give_up(self) -> None:
+        """End all workers and leave everything else as it is."""
+        if not self._given_up:
+            self._given_up = True
+            self._close_executor(at_once=True)
+
+    # The life of it.
+
+    async def live(self) -> None:
+        """Run from the first event to the last; `life.result()` then says how it ended."""
+        try:
+            await self._live()
+        except BaseException:
+            self.give_up()
+            raise
+
+    async def _live(self) -> None:
+        self.life.begin(self._loop.time())
+        tell(self._failed, self._events.started)
+        if not self.pending:
+            self._look_whether_empty()
+        alarm = self._set_alarm()
+        await self._until(lambda: self.life.exit is not None)
+        if alarm is not None:
+            alarm.cancel()
+        self._say_that_it_ends()
+        await self._until(lambda: not self.pending or not self.life.wait)
+        await self._close()
+        self.life.phase = Phase.OVER
+        tell(self._failed, self._events.finished)
+
+    def _set_alarm(self) -> asyncio.TimerHandle | None:
+        deadline = self.life.deadline
+        return None if deadline is None else self._loop.call_at(deadline, self._alarm, deadline)
+
+    def _alarm(self, deadline: float) -> None:
+        self.life.tick(deadline)
+        self._changed.set()
+
+    def _say_that_it_ends(self) -> None:
+        self.life.phase = Phase.ENDING
+        if self.life.exit is not None and self.life.exit.code is ExitCode.TIMEOUT:
+            tell(self._failed, self._events.timeout)
+        elif self.life.exit is not None and self.life.exit.code is not ExitCode.EXHAUSTED:
+            tell(self._failed, self._events.stop)
+        tell(self._failed, self._events.finishing)
+        self.life.phase = Phase.DRAINING
+        self._wake()  # for the outcomes that had to wait until this was said
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            if self._given_up:
+                raise asyncio.CancelledError
+            self._changed.clear()
+            try:
+                await self._changed.wait()
+            except asyncio.CancelledError:
+                self.life.cancelled()
+
+    async def _close(self) -> None:
+        if self.life.wait:
+            waiting = self._in_thread(self._close_executor)
+            await self._until(lambda: not waiting.is_alive() or not self.life.wait)
+        if not self.life.wait:
+            ending = self._in_thread(lambda: self._close_executor(at_once=True))
+            self._drop_pending()
+            await self._until(lambda: not ending.is_alive())
+
+    def _drop_pending(self) -> None:
+        for source, future in tuple(self.pending.items()):
+            source.cancel()
+            future.drop()
+            self._deliver(source)
+
+    def _in_thread(self, work: Callable[[], None]) -> threading.Thread:
+        def work_and_wake() -> None:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001
+                self._loop.call_soon_threadsafe(self._failed, error)
+            self._loop.call_soon_threadsafe(self._look_again, thread)
+
+        thread = threading.Thread(target=work_and_wake, name="amltk-closer", daemon=True)
+        thread.start()
+        return thread
+
+    def _look_again(self, thread: threading.Thread) -> None:
+        thread.join()
+        self._changed.set()
+
+    def _close_executor(self, *, at_once: bool = False) -> None:
+        if not isinstance(self._backend, Given) or self._backend.terminate:
+            close_executor(self._executor, at_once=at_once)
+
+    @property
+    def queue(self) -> Mapping[asyncio.Future[Any], Call[Any]]:
+        """The futures that have no outcome yet, with what they compute, oldest first."""
+        return {future: future.call for future in tuple(self.pending.values())}

@@ -1,0 +1,279 @@
+"""A function that a scheduler runs, with events and plugins of its own.
+
+A task knows no scheduler, only something that takes calls. What it does is to ask its plugins,
+hand the call on, and publish what comes of it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from asyncio import Future
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Literal, Protocol, overload
+
+from typing_extensions import ParamSpec, TypeVar, Unpack, override
+
+from amltk.events import CallbackOptions, Emitter, Event, Subscriber, name_of
+from amltk.scheduling.call import Call, CallFuture, refuse_what_cannot_be_submitted
+from amltk.scheduling.outcomes import Outcomes, Owner, tell
+from amltk.scheduling.task_events import (
+    ExceptionEvent,
+    FutureEvent,
+    ResultEvent,
+    SubmissionEvent,
+    SubmittedEvent,
+)
+from amltk.scheduling.task_plugin import TaskPlugin
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+__all__ = ["Task", "TakesCalls"]
+
+P = ParamSpec("P", default=...)
+Q = ParamSpec("Q")
+R = TypeVar("R", default=Any)
+R2 = TypeVar("R2")
+
+
+class TakesCalls(Protocol):
+    """What a task needs of a scheduler."""
+
+    def require_open(self, function: Callable[..., object], /) -> None:
+        """Raise unless calls can be submitted now."""
+        ...
+
+    def submit_call(
+        self, call: Call[R2], /, owner: Owner | None = None, asked: Call[R2] | None = None
+    ) -> CallFuture[R2]:
+        """Have a call computed, and tell its owner, who asked for it in these words, of it."""
+        ...
+
+
+class Task(Generic[P, R]):
+    """A function that a scheduler runs; calling the task submits it.
+
+    ```python
+    task = scheduler.task(train)
+
+
+    @task.on_result
+    def report(future: Future[float], score: float) -> None: ...
+
+
+    @scheduler.on_start
+    def begin() -> None:
+        task(learning_rate=0.1)
+    ```
+
+    Args:
+        function: The function to run; not an `async def`.
+        scheduler: What runs it. Usually one writes `scheduler.task(function)` instead.
+        plugins: What controls its calls; asked in this order.
+
+    Raises:
+        TypeError: If the function cannot be called, or would have to be awaited.
+        PluginError: If a plugin is attached to another task.
+    """
+
+    SUBMITTED: ClassVar[SubmittedEvent] = SubmittedEvent("on_submitted")
+    DONE: ClassVar[FutureEvent] = FutureEvent("on_done")
+    CANCELLED: ClassVar[FutureEvent] = FutureEvent("on_cancelled")
+    RESULT: ClassVar[ResultEvent] = ResultEvent("on_result")
+    EXCEPTION: ClassVar[ExceptionEvent] = ExceptionEvent("on_exception")
+
+    on_submitted: Subscriber[Concatenate[Future[R], P]]
+    """A call was submitted; passes its future and its arguments."""
+    on_done: Subscriber[[Future[R]]]
+    """A call was computed, whatever came of it; passes its future."""
+    on_result: Subscriber[[Future[R], R]]
+    """A call returned; passes its future and what it returned."""
+    on_exception: Subscriber[[Future[R], BaseException]]
+    """A call raised; passes its future and what it raised."""
+    on_cancelled: Subscriber[[Future[R]]]
+    """A call was cancelled; passes its future."""
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        scheduler: TakesCalls,
+        *,
+        plugins: TaskPlugin | Iterable[TaskPlugin] = (),
+    ) -> None:
+        refuse_what_cannot_be_submitted(function)
+        self.function: Callable[P, R] = function
+        self.name: str = name_of(function)
+        """What the task is called where it is shown: the name of its function."""
+        self.scheduler: TakesCalls = scheduler
+        self.emitter: Emitter = Emitter(self.name)
+        self.plugins: tuple[TaskPlugin, ...] = ()
+        self._futures: dict[Future[R], None] = {}
+        self.on_submitted = self.on(self.SUBMITTED)
+        self.on_done = self.on(self.DONE)
+        self.on_result = self.on(self.RESULT)
+        self.on_exception = self.on(self.EXCEPTION)
+        self.on_cancelled = self.on(self.CANCELLED)
+        self._submitted: Subscriber = self.emitter.on("on_submitted")
+        self.outcomes: Outcomes[R] = Outcomes(
+            self.on_done, self.on_result, self.on_exception, self.on_cancelled
+        )
+        with suppress(ValueError, TypeError):  # some builtins have none
+            # What `help(task)` and completion in a notebook show at `task(`.
+            self.__signature__: inspect.Signature = inspect.signature(function)
+        for plugin in (plugins,) if isinstance(plugins, TaskPlugin) else plugins:
+            self.attach_plugin(plugin)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Future[R] | None:
+        """Submit a call; `None` if a plugin refused it.
+
+        Raises:
+            SchedulerNotRunningError: If no run takes work.
+            WrongThreadError: If this is not the thread of the run.
+        """
+        call = Call(self.function, args, kwargs)
+        if self.plugins:
+            return self._submit_past_plugins(call)
+        return self.scheduler.submit_call(call, self)
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R] | None:
+        """Submit a call, as calling the task does."""
+        return self(*args, **kwargs)
+
+    def attach_plugin(self, plugin: TaskPlugin, /) -> None:
+        """Let a plugin control the calls from now on, after those that are attached already.
+
+        Raises:
+            PluginError: If the plugin is attached to a task already.
+        """
+        if not isinstance(plugin, TaskPlugin):
+            raise TypeError(f"{plugin!r} is not a plugin: it has to be a `TaskPlugin`.")
+        plugin.attach_task(self)
+        self.plugins = (*self.plugins, plugin)
+
+    def copy(self) -> Task[P, R]:
+        """A task of the same function with copies of the plugins, and no callbacks."""
+        return Task(self.function, self.scheduler, plugins=[p.copy() for p in self.plugins])
+
+    @property
+    def n_running(self) -> int:
+        """How many calls are pending: submitted and without an outcome."""
+        return len(self._futures)
+
+    def running(self) -> bool:
+        """Whether any call is pending."""
+        return bool(self._futures)
+
+    def futures(self) -> list[Future[R]]:
+        """The futures of the calls that are pending, oldest first."""
+        return list(self._futures)
+
+    @property
+    def event_counts(self) -> Counter[Event | str]:
+        """How often each event of this task was emitted; look them up as events or by name."""
+        return self.emitter.event_counts
+
+    @overload
+    def on(
+        self,
+        event: SubmissionEvent
+        | Literal[
+            "call-limit-reached", "concurrent-limit-reached", "disabled-due-to-running-task"
+        ],
+        /,
+        **options: Unpack[CallbackOptions],
+    ) -> Subscriber[Concatenate[Task[P, R], P]]: ...
+    @overload
+    def on(
+        self,
+        event: SubmittedEvent | Literal["on_submitted"],
+        /,
+        **options: Unpack[CallbackOptions],
+    ) -> Subscriber[Concatenate[Future[R], P]]: ...
+    @overload
+    def on(
+        self,
+        event: FutureEvent | Literal["on_done", "on_cancelled"],
+        /,
+        **options: Unpack[CallbackOptions],
+    ) -> Subscriber[[Future[R]]]: ...
+    @overload
+    def on(
+        self,
+        event: ResultEvent | Literal["on_result"],
+        /,
+        **options: Unpack[CallbackOptions],
+    ) -> Subscriber[[Future[R], R]]: ...
+    @overload
+    def on(
+        self,
+        event: ExceptionEvent | Literal["on_exception"],
+        /,
+        **options: Unpack[CallbackOptions],
+    ) -> Subscriber[[Future[R], BaseException]]: ...
+    @overload
+    def on(self, event: Event[Q], /, **options: Unpack[CallbackOptions]) -> Subscriber[Q]: ...
+    def on(
+        self, event: Event[Q] | str, /, **options: Unpack[CallbackOptions]
+    ) -> Subscriber[Q] | Subscriber:
+        """Subscribe to an event of this task; use what this returns as a decorator.
+
+        Args:
+            event: The event, or its name. A name that no type checker knows: `Event("name")`.
+            **options: `when`, `limit`, `repeat` and `every`: see `Emitter.on`.
+
+        Raises:
+            EventNotKnownError: If neither the task nor a plugin of it has an event of this name.
+        """
+        return self.emitter.on(event, **options)
+
+    def _submit_past_plugins(self, asked: Call[R]) -> Future[R] | None:
+        self.scheduler.require_open(self.function)
+        agreed: list[tuple[TaskPlugin, Call[R]]] = []
+        future: Future[R] | None = None
+        try:
+            call = self._ask_plugins(asked, agreed)
+            if call is not None:
+                future = self.scheduler.submit_call(call, self, asked)
+        finally:
+            if future is None:
+                for plugin, seen in reversed(agreed):
+                    plugin.withdraw(seen)
+        return future
+
+    def _ask_plugins(
+        self, call: Call[R], agreed: list[tuple[TaskPlugin, Call[R]]]
+    ) -> Call[R] | None:
+        for plugin in self.plugins:
+            changed = plugin.pre_submit(call)
+            if changed is None:
+                return None
+            agreed.append((plugin, call))
+            call = changed
+        return call
+
+    # What a run tells the owner of a call.
+
+    def took_off(self, future: CallFuture[Any], /) -> None:
+        """The call was given to the executor; nobody has been told yet."""
+        self._futures[future] = None
+
+    def announce(
+        self, future: CallFuture[Any], failed: Callable[[BaseException], None], /
+    ) -> None:
+        """Tell the subscribers that the call was submitted."""
+        tell(failed, self._submitted, future, *future.call.args, **future.call.kwargs)
+
+    def landed(self, future: CallFuture[Any], /) -> None:
+        """The call has its outcome; nobody has been told yet."""
+        del self._futures[future]
+
+    @override
+    def __repr__(self) -> str:
+        return f"<Task {self.name}: {self.n_running} pending>"
+
+    def __rich__(self) -> Tree:
+        from amltk.rendering.tree import task_tree  # noqa: PLC0415
+
+        return task_tree(self)

@@ -1,0 +1,178 @@
+"""What can be attached to a task to control what becomes of its calls, and the first of these."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import Self, TypeVar, override
+
+from amltk.exceptions import PluginError
+from amltk.scheduling.task_events import SubmissionEvent
+
+if TYPE_CHECKING:
+    from amltk.scheduling.call import Call
+    from amltk.scheduling.task import Task
+
+__all__ = ["CallLimiter", "TaskPlugin"]
+
+R = TypeVar("R")
+
+
+class TaskPlugin(ABC):
+    """Sees every call of a task before it is submitted, and may change or refuse it.
+
+    A plugin belongs to one task. Where it declares events, their class says what their callbacks
+    are called with, for instance `SubmissionEvent`: the task, then the arguments.
+    """
+
+    name: ClassVar[str]
+    """What the plugin is called where a task is shown."""
+
+    _task: Task[..., Any] | None = None
+
+    @property
+    def task(self) -> Task[..., Any]:
+        """The task this is attached to.
+
+        Raises:
+            PluginError: If it is attached to none.
+        """
+        if self._task is None:
+            raise PluginError(
+                f"{self!r} is not attached to a task. Attach it with "
+                "scheduler.task(..., plugins=...) or task.attach_plugin(...)."
+            )
+        return self._task
+
+    def attach_task(self, task: Task[..., Any], /) -> None:
+        """Called once, with the task; override it to declare events or to listen to some.
+
+        Raises:
+            PluginError: If the plugin is attached to a task already.
+        """
+        if self._task is not None:
+            raise PluginError(
+                f"{self!r} cannot be attached to {task!r}: it is attached to {self._task!r}, and "
+                "counts for that one. Attach a plugin.copy() of it."
+            )
+        self._task = task
+
+    def pre_submit(self, call: Call[R], /) -> Call[R] | None:
+        """Look at a call before it is submitted.
+
+        Args:
+            call: What the plugins before this one have made of it.
+
+        Returns:
+            The call to submit, this one or another; `None` to refuse it.
+        """
+        return call
+
+    def withdraw(self, call: Call[R], /) -> None:
+        """Undo what `pre_submit` did: after it agreed, the call was not submitted after all.
+
+        Args:
+            call: The call that this plugin was asked about.
+        """
+
+    @abstractmethod
+    def copy(self) -> Self:
+        """A plugin with the same settings that is attached to no task."""
+
+
+class CallLimiter(TaskPlugin):
+    """Refuses calls of a task beyond a limit, and emits an event for each that it refuses.
+
+    Args:
+        max_calls: The most calls of the task that are ever submitted.
+        max_concurrent: The most calls of the task that are pending at any time.
+        not_while_running: Tasks that must not have pending calls when this one is called.
+
+    Raises:
+        ValueError: If a limit is below 1.
+    """
+
+    name: ClassVar[str] = "call-limiter"
+
+    CALL_LIMIT_REACHED: ClassVar[SubmissionEvent] = SubmissionEvent("call-limit-reached")
+    """A call was refused since there have been `max_calls`; passes the task and the arguments."""
+    CONCURRENT_LIMIT_REACHED: ClassVar[SubmissionEvent] = SubmissionEvent(
+        "concurrent-limit-reached"
+    )
+    """A call was refused since `max_concurrent` are pending; passes the task and the arguments."""
+    DISABLED_DUE_TO_RUNNING_TASK: ClassVar[SubmissionEvent] = SubmissionEvent(
+        "disabled-due-to-running-task"
+    )
+    """A call was refused since another task is running; passes this task and the arguments."""
+
+    def __init__(
+        self,
+        *,
+        max_calls: int | None = None,
+        max_concurrent: int | None = None,
+        not_while_running: Task[..., Any] | Iterable[Task[..., Any]] = (),
+    ) -> None:
+        require_limit("max_calls", max_calls)
+        require_limit("max_concurrent", max_concurrent)
+        self.max_calls = max_calls
+        self.max_concurrent = max_concurrent
+        self.not_while_running: tuple[Task[..., Any], ...] = (
+            tuple(not_while_running)
+            if isinstance(not_while_running, Iterable)
+            else (not_while_running,)
+        )
+        self.n_calls: int = 0
+        """How many calls were let through."""
+
+    @override
+    def attach_task(self, task: Task[..., Any], /) -> None:
+        super().attach_task(task)
+        self._call_limit = task.on(self.CALL_LIMIT_REACHED)
+        self._concurrent_limit = task.on(self.CONCURRENT_LIMIT_REACHED)
+        self._disabled = task.on(self.DISABLED_DUE_TO_RUNNING_TASK)
+
+    @override
+    def pre_submit(self, call: Call[R], /) -> Call[R] | None:
+        """Let the call through, or emit why not."""
+        if self.max_calls is not None and self.n_calls >= self.max_calls:
+            self._call_limit.emit(self.task, *call.args, **call.kwargs)
+        elif self.max_concurrent is not None and self.task.n_running >= self.max_concurrent:
+            self._concurrent_limit.emit(self.task, *call.args, **call.kwargs)
+        elif any(task.running() for task in self.not_while_running):
+            self._disabled.emit(self.task, *call.args, **call.kwargs)
+        else:
+            self.n_calls += 1
+            return call
+        return None
+
+    @override
+    def withdraw(self, call: Call[R], /) -> None:
+        """Do not count the call."""
+        self.n_calls -= 1
+
+    @override
+    def copy(self) -> Self:
+        """A limiter with the same limits that has counted nothing yet."""
+        return type(self)(
+            max_calls=self.max_calls,
+            max_concurrent=self.max_concurrent,
+            not_while_running=self.not_while_running,
+        )
+
+    @override
+    def __repr__(self) -> str:
+        limits = {"max_calls": self.max_calls, "max_concurrent": self.max_concurrent}
+        shown = [f"{name}={limit}" for name, limit in limits.items() if limit is not None]
+        if self.not_while_running:
+            shown.append(f"not_while_running={[task.name for task in self.not_while_running]}")
+        return f"CallLimiter({', '.join(shown)})"
+
+
+def require_limit(name: str, value: int | None) -> None:
+    if value is not None and (isinstance(value, bool) or value < 1):
+        raise ValueError(
+            f"`{name}={value}` would refuse every call: it has to be at least 1, or None for no "
+            "limit."
+        )
