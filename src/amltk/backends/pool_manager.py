@@ -23,6 +23,7 @@ from amltk.exceptions import ExecutorBrokenError, NotPicklableError, WorkerLostE
 
 __all__ = ["PoolManager"]
 
+
 class PoolManager:
     """Starts workers, hands them jobs, and settles the futures."""
 

@@ -33,9 +33,7 @@ class WorkerPlan:
     max_calls: int | None
 
 
-def serve(
-    connection: Connection, plan: WorkerPlan, inherited: Iterable[Connection] = ()
-) -> None:
+def serve(connection: Connection, plan: WorkerPlan, inherited: Iterable[Connection] = ()) -> None:
     """Compute calls until there is nobody left to ask for them.
 
     Args:

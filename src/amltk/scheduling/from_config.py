@@ -44,9 +44,7 @@ class Constructor(Generic[P]):
         return bound
 
 
-def from_config(
-    config: Callable[P, C], /
-) -> Callable[[Callable[[type[T], C], T]], Constructor[P]]:
+def from_config(config: Callable[P, C], /) -> Callable[[Callable[[type[T], C], T]], Constructor[P]]:
     """Have a function of a class and a config called with the fields of the config instead."""
 
     def decorate(create: Callable[[type[T], C], T]) -> Constructor[P]:

@@ -177,7 +177,9 @@ def policy_for(error: BaseException, on_exception: ExceptionPolicy) -> Policy:
     if isinstance(on_exception, str):
         return on_exception
     if isinstance(error, BaseExceptionGroup):
-        return max((policy_for(e, on_exception) for e in error.exceptions), key=SEVERITY.__getitem__)
+        return max(
+            (policy_for(e, on_exception) for e in error.exceptions), key=SEVERITY.__getitem__
+        )
     return next((on_exception[t] for t in type(error).__mro__ if t in on_exception), "raise")
 
 

@@ -78,9 +78,7 @@ class Owner(Protocol):
         """The call was given to the executor; nobody has been told yet."""
         ...
 
-    def announce(
-        self, future: CallFuture[Any], failed: Callable[[BaseException], None], /
-    ) -> None:
+    def announce(self, future: CallFuture[Any], failed: Callable[[BaseException], None], /) -> None:
         """Tell the owner's subscribers that the call was submitted."""
         ...
 

@@ -322,9 +322,7 @@ class Scheduler:
                 ended.result()
             raise
 
-    def stop(
-        self, *_: object, exception: BaseException | None = None, **__: object
-    ) -> None:
+    def stop(self, *_: object, exception: BaseException | None = None, **__: object) -> None:
         """End the run; does nothing if there is none.
 
         May be called from anywhere: a callback, another thread, a signal handler. It takes any

@@ -178,9 +178,7 @@ class Task(Generic[P, R]):
     def on(
         self,
         event: SubmissionEvent
-        | Literal[
-            "call-limit-reached", "concurrent-limit-reached", "disabled-due-to-running-task"
-        ],
+        | Literal["call-limit-reached", "concurrent-limit-reached", "disabled-due-to-running-task"],
         /,
         **options: Unpack[CallbackOptions],
     ) -> Subscriber[Concatenate[Task[P, R], P]]: ...
@@ -259,9 +257,7 @@ class Task(Generic[P, R]):
         """The call was given to the executor; nobody has been told yet."""
         self._futures[future] = None
 
-    def announce(
-        self, future: CallFuture[Any], failed: Callable[[BaseException], None], /
-    ) -> None:
+    def announce(self, future: CallFuture[Any], failed: Callable[[BaseException], None], /) -> None:
         """Tell the subscribers that the call was submitted."""
         tell(failed, self._submitted, future, *future.call.args, **future.call.kwargs)
 
