@@ -6,7 +6,7 @@ registered or inherited.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
@@ -53,7 +53,7 @@ class Given:
 
 
 @contextmanager
-def needs(package: str, *, extra: str) -> Iterator[None]:
+def needs(package: str, *, extra: str) -> Generator[None]:
     """Around the import of what a backend runs on: says what to install if it fails.
 
     Raises:

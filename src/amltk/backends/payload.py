@@ -28,7 +28,7 @@ Packed: TypeAlias = bytes | memoryview
 """Something pickled."""
 
 
-class RemoteTraceback(Exception):
+class RemoteTraceback(Exception):  # noqa: N818 - it is a cause, nobody raises it
     """The traceback of an exception in the process where it was raised, as text."""
 
     def __init__(self, text: str) -> None:

@@ -12,10 +12,10 @@ import selectors
 import threading
 from collections import deque
 from collections.abc import Iterable
-from multiprocessing.context import BaseContext
 
 from amltk.backends.job import Job
 from amltk.backends.payload import pack_call, unpack_outcome
+from amltk.backends.start_method import ProcessContext
 from amltk.backends.worker import READY, WorkerPlan
 from amltk.backends.worker_process import WorkerProcess
 from amltk.events import name_of
@@ -27,7 +27,7 @@ __all__ = ["PoolManager"]
 class PoolManager:
     """Starts workers, hands them jobs, and settles the futures."""
 
-    def __init__(self, max_workers: int, context: BaseContext, plan: WorkerPlan) -> None:
+    def __init__(self, max_workers: int, context: ProcessContext, plan: WorkerPlan) -> None:
         self.max_workers = max_workers
         self.broken: str | None = None
         """Why the pool takes no more work, if it is broken."""

@@ -40,6 +40,16 @@ class Terminable(Protocol):
         ...
 
 
+@runtime_checkable
+class ProcessPool(Protocol):
+    """What the process pools of the standard library and of loky have in common."""
+
+    _processes: Mapping[int, object] | None
+    """The worker processes, by process id."""
+    _executor_manager_thread: threading.Thread | None
+    """Ends once all worker processes have."""
+
+
 def close_executor(executor: Executor, *, at_once: bool) -> None:
     """Shut an executor down.
 
@@ -59,16 +69,15 @@ def close_executor(executor: Executor, *, at_once: bool) -> None:
 
 def end_pool(executor: Executor) -> None:
     """End the processes of a pool of the standard library or loky, if it is one."""
-    # Both keep their processes and the thread that watches them under these names.
-    processes = getattr(executor, "_processes", None)
-    pids = tuple(processes) if isinstance(processes, Mapping) else ()
-    watcher = getattr(executor, "_executor_manager_thread", None)
+    is_pool = isinstance(executor, ProcessPool)
+    pids = tuple(executor._processes or ()) if is_pool else ()  # noqa: SLF001
+    watcher = executor._executor_manager_thread if is_pool else None  # noqa: SLF001
     try:
         executor.shutdown(wait=False, cancel_futures=True)
     except TypeError:  # loky, and who else wrote it before Python 3.9 had this option
         executor.shutdown(wait=False)
     end_processes(pids)
-    if isinstance(watcher, threading.Thread):
+    if watcher is not None:
         watcher.join(BOOKKEEPING)
 
 

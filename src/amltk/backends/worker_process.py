@@ -6,9 +6,9 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
-from multiprocessing.context import BaseContext
 
 from amltk.backends.payload import Packed
+from amltk.backends.start_method import ProcessContext
 from amltk.backends.termination import end_processes
 from amltk.backends.worker import STOP, WorkerPlan, serve
 from amltk.events import name_of
@@ -28,7 +28,7 @@ class WorkerProcess:
     """
 
     def __init__(
-        self, context: BaseContext, plan: WorkerPlan, siblings: Iterable[Connection]
+        self, context: ProcessContext, plan: WorkerPlan, siblings: Iterable[Connection]
     ) -> None:
         self.connection, theirs = context.Pipe()
         inherited = (*siblings, self.connection) if context.get_start_method() == "fork" else ()

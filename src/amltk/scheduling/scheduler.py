@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
-from typing_extensions import ParamSpec, Self, TypeVar, Unpack, override
+from typing_extensions import ParamSpec, TypeVar, Unpack, override
 
 from amltk.backends.base import Backend, Given, summary
 from amltk.backends.local import Processes, Threads
 from amltk.backends.loky import Loky
 from amltk.backends.sequential import Sequential
-from amltk.events import CallbackOptions, Emitter, Event, Subscriber, name_of
+from amltk.events import Emitter, Event, Subscriber, name_of
 from amltk.exceptions import SchedulerAlreadyRunningError, SchedulerNotRunningError
 from amltk.scheduling import lifecycle
 from amltk.scheduling.call import Call, CallFuture, refuse_what_cannot_be_submitted
@@ -360,7 +360,7 @@ class Scheduler:
         )
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> Generator[None]:
         if not self._one_at_a_time.acquire(blocking=False):
             raise SchedulerAlreadyRunningError(
                 f"{self!r} is running already, and can do so only once at a time. Wait for that "
@@ -427,7 +427,7 @@ class Scheduler:
         return mimebundle(self)
 
 
-def backend_for(executor: Executor | Backend, *, terminate: bool) -> Backend:
+def backend_for(executor: object, *, terminate: bool) -> Backend:
     if isinstance(executor, Executor):
         return Given(executor, terminate=terminate)
     if isinstance(executor, type) or not isinstance(executor, Backend):

@@ -30,7 +30,7 @@ from amltk.scheduling.task_plugin import TaskPlugin
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-__all__ = ["Task", "TakesCalls"]
+__all__ = ["TakesCalls", "Task"]
 
 P = ParamSpec("P", default=...)
 Q = ParamSpec("Q")
@@ -147,8 +147,7 @@ class Task(Generic[P, R]):
         Raises:
             PluginError: If the plugin is attached to a task already.
         """
-        if not isinstance(plugin, TaskPlugin):
-            raise TypeError(f"{plugin!r} is not a plugin: it has to be a `TaskPlugin`.")
+        require_plugin(plugin)
         plugin.attach_task(self)
         self.plugins = (*self.plugins, plugin)
 
@@ -273,3 +272,8 @@ class Task(Generic[P, R]):
         from amltk.rendering.tree import task_tree  # noqa: PLC0415
 
         return task_tree(self)
+
+
+def require_plugin(plugin: object) -> None:
+    if not isinstance(plugin, TaskPlugin):
+        raise TypeError(f"{plugin!r} is not a plugin: it has to be an instance of `TaskPlugin`.")
