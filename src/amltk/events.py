@@ -170,7 +170,7 @@ class Subscriber(Generic[P]):
     @property
     def event(self) -> Event[P]:
         """The event that callbacks subscribe to here."""
-        return Event(self._channel.event.name)
+        return self._channel.event
 
     @property
     def event_count(self) -> int:
