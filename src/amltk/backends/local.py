@@ -41,7 +41,7 @@ class Processes:
         require_at_least_one("max_tasks_per_child", self.max_tasks_per_child)
 
     def open(self) -> WorkerPool:
-        """Make a new pool; its processes start with the first call."""
+        """Make a new pool; forked processes start now, others with the calls they are needed for."""
         from amltk.backends.worker_pool import WorkerPool  # noqa: PLC0415
 
         return WorkerPool(
