@@ -182,10 +182,10 @@ def policy_for(error: BaseException, on_exception: ExceptionPolicy) -> Policy:
         return max(
             (policy_for(e, on_exception) for e in error.exceptions), key=SEVERITY.__getitem__
         )
-    for kind in type(error).__mro__:
-        if kind in on_exception:
-            return on_exception[kind]
-    return "raise"
+    named = [kind for kind in on_exception if isinstance(error, kind)]
+    if not named:
+        return "raise"
+    return on_exception[min(named, key=type(error).__mro__.index)]
 
 
 def is_group(error: BaseException) -> TypeIs[BaseExceptionGroup[BaseException]]:

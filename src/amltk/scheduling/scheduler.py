@@ -266,11 +266,10 @@ class Scheduler:
         with (
             self._alone(),
             ctrl_c_goes_to(self._interrupt, self._give_up),
-            self._shown(options),
             asyncio.Runner(debug=asyncio_debug_mode) as runner,
             suppress(asyncio.CancelledError),  # how it ended, `life` knows
         ):
-            runner.run(self._live(life))
+            runner.run(self._live(options, life))
         return life.result()
 
     async def async_run(self, **options: Unpack[RunOptions]) -> lifecycle.ExitState:
@@ -289,8 +288,8 @@ class Scheduler:
             SchedulerAlreadyRunningError: If it is running already.
         """
         life = lifecycle_for(options)
-        with self._alone(), self._shown(options):
-            await self._live(life)
+        with self._alone():
+            await self._live(options, life)
         if life.was_cancelled:
             raise asyncio.CancelledError
         return life.result()
@@ -332,13 +331,15 @@ class Scheduler:
         if self._run is not None:
             self._run.stop(exception)
 
-    async def _live(self, life: lifecycle.Lifecycle) -> None:
-        self._run = Run(self.backend, self._events(), life)
-        try:
-            await self._run.live()
-        finally:
-            self.exit_state = life.exit
-            self._run = None
+    async def _live(self, options: RunOptions, life: lifecycle.Lifecycle) -> None:
+        run = self._run = Run(self.backend, self._events(), life)
+        # Shown from now on, not before: workers are no copies of a process that is drawing.
+        with self._shown(options):
+            try:
+                await run.live()
+            finally:
+                self.exit_state = life.exit
+                self._run = None
 
     def _events(self) -> SchedulerEvents:
         return SchedulerEvents(
