@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from contextvars import copy_context
 
 from typing_extensions import TypeVar
@@ -35,12 +34,17 @@ def refuse_inside_a_loop() -> None:
     )
 
 
-def in_a_thread(run: Callable[[], R], interrupt: Callable[[BaseException], None]) -> R:
+def in_a_thread(
+    run: Callable[[], R],
+    interrupt: Callable[[BaseException], None],
+    give_up: Callable[[], None],
+) -> R:
     """Run in a thread of its own and wait for it, as if it had been called here.
 
     Args:
         run: What to run.
-        interrupt: Makes it end; called with the `KeyboardInterrupt` that arrives while waiting.
+        interrupt: Makes it end; called with the first `KeyboardInterrupt` that arrives meanwhile.
+        give_up: Ends it by force; called when there is a second one.
     """
     ended: Future[R] = Future()
 
@@ -58,8 +62,13 @@ def in_a_thread(run: Callable[[], R], interrupt: Callable[[BaseException], None]
     except KeyboardInterrupt as pressed:
         if not ended.done():
             interrupt(pressed)
+            wait_or(give_up, ended)
         raise
-    finally:
-        with suppress(BaseException):
-            ended.result()
-        thread.join()
+
+
+def wait_or(give_up: Callable[[], None], ended: Future[R]) -> None:
+    try:
+        ended.exception()
+    except KeyboardInterrupt:
+        give_up()
+        raise

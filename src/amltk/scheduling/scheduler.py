@@ -277,7 +277,7 @@ class Scheduler(OnBackend):
         Returns:
             Why the run ended.
         """
-        return in_a_thread(partial(self.run, **options), self._interrupt)
+        return in_a_thread(partial(self.run, **options), self._interrupt, self._give_up)
 
     def stop(self, *_: object, exception: BaseException | None = None, **__: object) -> None:
         """End the run; does nothing if there is none.
