@@ -65,6 +65,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def is_python(token: Token) -> bool:
+    """Whether this is a fence of Python."""
     return token.type == "fence" and token.info.partition(" ")[0] == "python"
 
 
@@ -160,6 +161,7 @@ def render(page: Path, outputs: Mapping[int, str]) -> str:
 
 
 def link_in_html(page: Path, target: str) -> str:
+    """Where a link of a page points to once all pages are HTML."""
     path, _, anchor = target.partition("#")
     if "://" in target or not path.endswith(".md"):
         return target
@@ -180,6 +182,7 @@ def parts(tokens: list[Token]) -> Iterable[list[Token]]:
 
 
 def rendered(page: Path, part: list[Token], outputs: Mapping[int, str]) -> str:
+    """A part of a page as HTML: a fence with what it printed, or what stands between two."""
     if len(part) != 1 or part[0].type != "fence":
         return str(markdown.renderer.render(part, markdown.options, {}))
     fence = part[0]
@@ -226,4 +229,6 @@ TEMPLATE = """<!doctype html>
 """
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "docs")
+    where = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "docs"
+    build(where)
+    sys.stdout.write(f"The documentation is at {where / 'index.html'}\n")

@@ -82,6 +82,16 @@ def test_every_page_is_reachable_from_the_readme() -> None:
     assert found >= set(docs.PAGES)
 
 
+def test_the_design_describes_what_stands() -> None:
+    """
+    Every module of the package is named on the page that describes its design.
+    """
+    design = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    modules = [path for path in (ROOT / "src").rglob("*.py") if path.name != "__init__.py"]
+    assert modules
+    assert not [path.name for path in modules if path.name not in design]
+
+
 # The builder.
 
 
@@ -138,7 +148,9 @@ def test_links_between_pages_become_links_between_their_html(tmp_path: Path) -> 
     `guide.md#running` is `guide.html#running` in the page that is built, where the heading has
     that name.
     """
-    page = page_with(tmp_path, "# A `b` c\n\n[to](docs/guide.md#running) [out](https://x.org/a.md)\n")
+    page = page_with(
+        tmp_path, "# A `b` c\n\n[to](docs/guide.md#running) [out](https://x.org/a.md)\n"
+    )
     docs.build(tmp_path / "out", [page])
     html = (tmp_path / "out" / "page.html").read_text(encoding="utf-8")
     assert 'href="guide.html#running"' in html
