@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -93,7 +94,7 @@ def run(block: Block) -> str:
     """
     with tempfile.TemporaryDirectory() as directory:
         script = Path(directory, "example.py")
-        script.write_text(block.code)
+        script.write_text(block.code, encoding="utf-8")
         ended = subprocess.run(  # noqa: S603 -- these are our own examples
             [sys.executable, script.name],
             cwd=directory,
@@ -161,11 +162,13 @@ def render(page: Path, outputs: Mapping[int, str]) -> str:
 
 
 def link_in_html(page: Path, target: str) -> str:
-    """Where a link of a page points to once all pages are HTML."""
+    """Where a link of a page points to once all pages are HTML, in one directory."""
     path, _, anchor = target.partition("#")
-    if "://" in target or not path.endswith(".md"):
+    if "://" in target or not path:
         return target
-    return html_name(page.parent / path) + (f"#{anchor}" if anchor else "")
+    file = (page.parent / path).resolve()
+    name = html_name(file) if file.suffix == ".md" else file.name
+    return name + (f"#{anchor}" if anchor else "")
 
 
 def parts(tokens: list[Token]) -> Iterable[list[Token]]:
@@ -205,7 +208,10 @@ def build(directory: Path, pages: Iterable[Path] = PAGES) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for page in pages:
         outputs = {block.line: text for block, text in printed.items() if block.page == page}
-        (directory / html_name(page)).write_text(render(page, outputs))
+        (directory / html_name(page)).write_text(render(page, outputs), encoding="utf-8")
+        for file in (page.parent / link.partition("#")[0] for link in links(page)):
+            if file.is_file() and file.suffix != ".md":
+                shutil.copy(file, directory)
 
 
 STYLE = (

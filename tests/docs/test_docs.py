@@ -145,14 +145,17 @@ def test_a_fence_gives_its_reason(tmp_path: Path, info: str) -> None:
 
 def test_links_between_pages_become_links_between_their_html(tmp_path: Path) -> None:
     """
-    `guide.md#running` is `guide.html#running` in the page that is built, where the heading has
-    that name.
+    `guide.md#running` is `guide.html#running` in what is built, a heading has the name that it has
+    on GitHub, and a file that is linked to is there.
     """
-    page = page_with(
-        tmp_path, "# A `b` c\n\n[to](docs/guide.md#running) [out](https://x.org/a.md)\n"
-    )
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "code.py").touch()
+    links = "[to](sub/guide.md#running) [out](https://x.org/a.md) [code](sub/code.py)"
+    page = page_with(tmp_path, f"# A `b` c\n\n{links}\n")
     docs.build(tmp_path / "out", [page])
     html = (tmp_path / "out" / "page.html").read_text(encoding="utf-8")
     assert 'href="guide.html#running"' in html
     assert 'href="https://x.org/a.md"' in html
+    assert 'href="code.py"' in html
+    assert (tmp_path / "out" / "code.py").exists()
     assert 'id="a-b-c"' in html
