@@ -218,7 +218,8 @@ STYLE = (
     "body { max-width: 52rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 sans-serif }\n"
     "pre { padding: .6rem; overflow-x: auto; background: #f6f6f4; font-size: .85rem }\n"
     "pre.output { border-left: .3rem solid #9ab; background: #fff; margin-top: -.8rem }\n"
-    "table { border-collapse: collapse } td, th { padding: .3rem .6rem; border: 1px solid #ccc }\n"
+    "table { display: block; overflow-x: auto; border-collapse: collapse; font-size: .9rem }\n"
+    "td, th { padding: .3rem .6rem; border: 1px solid #ccc }\n"
     "td { vertical-align: top }\n"
     f"{HtmlFormatter().get_style_defs('.highlight')}\n"
 )
