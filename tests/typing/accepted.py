@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self, assert_type
 
-from typing_extensions import Self, TypeVar, assert_type, override
+from typing_extensions import TypeVar, override
 
 from amltk import CallLimiter, Emitter, Event, Scheduler, Subscriber, Task, TaskPlugin
 from amltk.backends import Loky, Processes, Sequential, Threads
@@ -95,9 +95,7 @@ assert_type(task.on("on_done"), Subscriber[[asyncio.Future[str]]])
 assert_type(task.on("on_exception"), Subscriber[[asyncio.Future[str], BaseException]])
 assert_type(other.on("on_submitted"), Subscriber[[asyncio.Future[int], int]])
 assert_type(other.on("call-limit-reached"), Subscriber[[Task[[int], int], int]])
-assert_type(
-    other.on(CallLimiter.CONCURRENT_LIMIT_REACHED), Subscriber[[Task[[int], int], int]]
-)
+assert_type(other.on(CallLimiter.CONCURRENT_LIMIT_REACHED), Subscriber[[Task[[int], int], int]])
 
 # Callbacks keep the type they were written with, under any number of decorators.
 

@@ -1,7 +1,7 @@
 """What a type checker has to refuse, line by line: read by five of them, run by nobody.
 
-Each wrong line says `type: ignore`, and the checkers are told that an ignore nobody needs is an
-error too. The code in brackets is mypy's, so that the line is refused for the right reason.
+Every wrong line carries an ignore. One that nobody needs is an error too, and the code in brackets
+is mypy's, so a line is refused for the right reason. `not ty` behind it: ty does not notice.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future as ConcurrentFuture
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self, assert_type
 
-from typing_extensions import Self, assert_type, override
+from typing_extensions import override
 
 from amltk import CallLimiter, Emitter, Event, Scheduler, Task, TaskPlugin
 from amltk.backends import Loky, Processes, Sequential, Threads
@@ -278,7 +278,7 @@ class Greedy(TaskPlugin):
     FOUND: ClassVar[ResultEvent] = ResultEvent("found")
 
     @override
-    def pre_submit(self, call: Call[int], /) -> Call[int] | None:  # type: ignore[override]
+    def pre_submit(self, call: Call[int], /) -> Call[int] | None:  # type: ignore[override]  # not ty
         return call
 
     @override
