@@ -14,11 +14,9 @@ __all__ = ["Job"]
 R = TypeVar("R", default=Any)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Job(Generic[R]):
     """A call that somebody waits for."""
-
-    __slots__ = ("args", "function", "future", "kwargs")
 
     future: Future[R]
     """Where the outcome goes."""

@@ -19,8 +19,8 @@ from amltk.backends.payload import pack_call, unpack_outcome
 from amltk.backends.start_method import ProcessContext
 from amltk.backends.worker import READY, WorkerPlan
 from amltk.backends.worker_process import WorkerProcess
-from amltk.events import name_of
-from amltk.exceptions import ExecutorBrokenError, NotPicklableError, WorkerLostError
+from amltk.callbacks import name_of
+from amltk.exceptions import ExecutorBrokenError, WorkerLostError
 
 __all__ = ["PoolManager"]
 
@@ -127,8 +127,8 @@ class PoolManager:
             self._close()
 
     def _woken(self) -> None:
-        self._awake = False  # before looking at the queue: who adds to it later wakes us again
         os.read(self._wake_reader, 4096)
+        self._awake = False  # before the queue is looked at: who adds to it later wakes us again
 
     def _hand_out(self) -> None:
         while self._idle and (job := self._next_job()) is not None:
@@ -145,7 +145,7 @@ class PoolManager:
     def _hand(self, job: Job, worker: WorkerProcess) -> None:
         try:
             packed = pack_call(job.function, job.args, job.kwargs)
-        except NotPicklableError as error:
+        except BaseException as error:  # noqa: BLE001
             self._idle.append(worker)
             job.future.set_exception(error)
             return

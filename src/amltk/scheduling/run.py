@@ -29,18 +29,20 @@ from typing import Any
 from typing_extensions import TypeVar
 
 from amltk.backends.base import Backend, Given
+from amltk.backends.payload import said
 from amltk.backends.termination import close_executor
-from amltk.events import INTERRUPTS, Subscriber, name_of
+from amltk.callbacks import INTERRUPTS, name_of
+from amltk.events import Subscriber
 from amltk.exceptions import ExecutorBrokenError, SchedulerNotRunningError, WrongThreadError
 from amltk.scheduling.call import Call, CallFuture
 from amltk.scheduling.lifecycle import ExitCode, Lifecycle, Phase
-from amltk.scheduling.outcomes import Outcomes, Owner, tell
+from amltk.scheduling.outcomes import Outcomes, Owner, guarded
 
 __all__ = ["Run", "SchedulerEvents"]
 
 R = TypeVar("R")
 
-logger = logging.getLogger("amltk")
+logger: logging.Logger = logging.getLogger("amltk")
 logger.addHandler(logging.NullHandler())  # who wants to see it says so; nothing is just printed
 
 BATCH = 256
@@ -103,12 +105,10 @@ class Run:
         self.pending[source] = future
         source.add_done_callback(self._arrived)
         if owner is not None:
-            owner.took_off(future)
-        tell(self._failed, self._events.submitted, future)
+            guarded(self._failed, owner.took_off, future)
+        guarded(self._failed, self._events.submitted.emit, future)
         if owner is not None:
             owner.announce(future, self._failed)
-        if self.life.interrupt is not None:
-            raise self.life.interrupt  # it goes through the callback that submitted, too
         return future
 
     def require_open(self, function: Callable[..., object]) -> None:
@@ -197,7 +197,7 @@ class Run:
             future.set_result(source.result())
         else:
             future.fail(error)
-            self._failed(error)
+            self._judge(error)
 
     def _publish(self, future: CallFuture[Any]) -> None:
         owner = future.owner
@@ -209,15 +209,20 @@ class Run:
 
     def _look_whether_empty(self) -> None:
         if self.life.phase is Phase.RUNNING and self.life.interrupt is None:
-            tell(self._failed, self._events.empty)
+            guarded(self._failed, self._events.empty.emit)
             if not self.pending:
                 self.life.emptied()
 
     def _failed(self, error: BaseException) -> None:
         if isinstance(error, INTERRUPTS):
             self.life.interrupted(error)
-        elif self.life.failed(error):
-            logger.error("Ignored, as `on_exception` says: %r", error, exc_info=error)
+        else:
+            self._judge(error)
+        self._changed.set()
+
+    def _judge(self, error: BaseException) -> None:
+        if self.life.failed(error):
+            logger.error("Ignored, as `on_exception` says: %s", said(error), exc_info=error)
 
     # Reasons to end come from anywhere.
 
@@ -258,7 +263,7 @@ class Run:
 
     async def _live(self) -> None:
         self.life.begin(self._loop.time())
-        tell(self._failed, self._events.started)
+        guarded(self._failed, self._events.started.emit)
         if not self.pending:
             self._look_whether_empty()
         alarm = self._set_alarm()
@@ -269,7 +274,7 @@ class Run:
         await self._until(lambda: not self.pending or not self.life.wait)
         await self._close()
         self.life.phase = Phase.OVER
-        tell(self._failed, self._events.finished)
+        guarded(self._failed, self._events.finished.emit)
 
     def _set_alarm(self) -> asyncio.TimerHandle | None:
         deadline = self.life.deadline
@@ -282,10 +287,10 @@ class Run:
     def _say_that_it_ends(self) -> None:
         self.life.phase = Phase.ENDING
         if self.life.exit is not None and self.life.exit.code is ExitCode.TIMEOUT:
-            tell(self._failed, self._events.timeout)
+            guarded(self._failed, self._events.timeout.emit)
         elif self.life.exit is not None and self.life.exit.code is not ExitCode.EXHAUSTED:
-            tell(self._failed, self._events.stop)
-        tell(self._failed, self._events.finishing)
+            guarded(self._failed, self._events.stop.emit)
+        guarded(self._failed, self._events.finishing.emit)
         self.life.phase = Phase.DRAINING
         self._wake()  # for the outcomes that had to wait until this was said
 
@@ -316,15 +321,16 @@ class Run:
 
     def _in_thread(self, work: Callable[[], None]) -> threading.Thread:
         def work_and_wake() -> None:
-            try:
-                work()
-            except Exception as error:  # noqa: BLE001
-                self._loop.call_soon_threadsafe(self._failed, error)
-            self._loop.call_soon_threadsafe(self._look_again, thread)
+            with suppress(RuntimeError):  # the loop is closed: the run did not wait for this
+                guarded(self._failed_elsewhere, work)
+                self._loop.call_soon_threadsafe(self._look_again, thread)
 
         thread = threading.Thread(target=work_and_wake, name="amltk-closer", daemon=True)
         thread.start()
         return thread
+
+    def _failed_elsewhere(self, error: BaseException) -> None:
+        self._loop.call_soon_threadsafe(self._failed, error)
 
     def _look_again(self, thread: threading.Thread) -> None:
         thread.join()
