@@ -118,6 +118,16 @@ def failed(_: object, error: BaseException, /) -> None:
     scheduler.stop(exception=error)
 
 
+@task.on_result
+def exactly_so(future: asyncio.Future[str], result: str, /) -> str:
+    return result
+
+
+@scheduler.on_empty
+def exactly_nothing() -> int:
+    return 3
+
+
 @task.on_submitted
 def submitted(future: asyncio.Future[str], rate: float, *, epochs: int = 1) -> tuple[float, int]:
     return rate, epochs
@@ -140,6 +150,8 @@ def with_the_task_as_it_is(task: Task[[int], int], n: int) -> None:
 
 assert_type(plain(asyncio.Future(), "a"), int)
 assert_type(shared(asyncio.Future(), 1, verbose=True), bool)
+assert_type(exactly_so(asyncio.Future(), "a"), str)
+assert_type(exactly_nothing(), int)
 assert_type(submitted(asyncio.Future(), 0.1, epochs=1), tuple[float, int])
 failed(None, ValueError())
 try_again(task, 0.1)
