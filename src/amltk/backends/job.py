@@ -26,3 +26,8 @@ class Job(Generic[R]):
     """Its positional arguments."""
     kwargs: Mapping[str, object]
     """Its keyword arguments."""
+
+    def cancel(self) -> None:
+        """Cancel the future, and tell those who wait for it among others."""
+        if self.future.cancel():
+            self.future.set_running_or_notify_cancel()

@@ -21,7 +21,6 @@ __all__ = [
     "Packed",
     "RemoteTraceback",
     "outcome_of",
-    "outcome_of_packed",
     "pack_call",
     "pack_error",
     "unpack_outcome",
@@ -44,7 +43,10 @@ class RemoteTraceback(Exception):  # noqa: N818 - it is a cause, nobody raises i
 
 
 def pack_call(
-    function: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+    function: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+    dumps: Callable[[object], Packed] = ForkingPickler.dumps,
 ) -> Packed:
     """Pickle a call.
 
@@ -52,7 +54,7 @@ def pack_call(
         NotPicklableError: If the function or an argument cannot be pickled.
     """
     try:
-        return ForkingPickler.dumps((function, args, kwargs))
+        return dumps((function, args, kwargs))
     except BaseException as error:
         raise NotPicklableError(
             f"Cannot send {name_of(function)}() with its arguments to a worker: {said(error)}. "
@@ -61,28 +63,18 @@ def pack_call(
         ) from error
 
 
-def outcome_of_packed(packed_call: bytes) -> Packed:
+def outcome_of(
+    packed_call: Packed, dumps: Callable[[object], Packed] = ForkingPickler.dumps
+) -> Packed:
     """Compute a packed call, in the worker, and pack what comes of it."""
     try:
         function, args, kwargs = pickle.loads(packed_call)
     except BaseException as error:  # noqa: BLE001
-        return pack_error(
-            NotPicklableError(
-                f"A worker cannot unpickle the call it got: {said(error)}. The function has "
-                "to be importable in the worker under the name it was defined with."
-            ),
-            error,
+        unreadable = NotPicklableError(
+            f"A worker cannot unpickle the call it got: {said(error)}. The function has to be "
+            "importable in the worker under the name it was defined with."
         )
-    return outcome_of(function, args, kwargs)
-
-
-def outcome_of(
-    function: Callable[..., object],
-    args: tuple[object, ...],
-    kwargs: Mapping[str, object],
-    dumps: Callable[[object], Packed] = ForkingPickler.dumps,
-) -> Packed:
-    """Compute a call, in the worker, and pack what comes of it."""
+        return pack_error(unreadable, error, dumps)
     try:
         result = function(*args, **kwargs)
     except BaseException as error:  # noqa: BLE001

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Protocol, runtime_checkable
-from weakref import WeakSet
 
 __all__ = ["Terminable", "close_executor", "closed"]
 
 BOOKKEEPING = 2.0
 """Seconds that an executor may take to notice that its workers are gone."""
 
-closed: WeakSet[Executor] = WeakSet()
-"""The executors that were closed here, and so cannot be used again."""
+closed: set[int] = set()
+"""The ids of the executors that were closed here, and so cannot be used again."""
 
 
 @runtime_checkable
@@ -44,7 +44,9 @@ def close_executor(executor: Executor, *, at_once: bool) -> None:
         at_once: End what is being computed, as far as the executor has processes, and wait for
             nothing that cannot be ended; otherwise wait until all of it is done.
     """
-    closed.add(executor)
+    if id(executor) not in closed:
+        closed.add(id(executor))
+        weakref.finalize(executor, closed.discard, id(executor))
     if not at_once:
         executor.shutdown(wait=True)
     elif isinstance(executor, Terminable):

@@ -72,7 +72,8 @@ class WorkerProcess:
     def end(self) -> None:
         """See to it that the process ends."""
         self.tell_to_end()
-        self._process.join(GRACE)
+        if self._process.exitcode is None:
+            self._process.join(GRACE)
         if self._process.exitcode is None:
             end_processes([self.pid])
             self._process.join()

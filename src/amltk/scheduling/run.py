@@ -48,6 +48,9 @@ logger.addHandler(logging.NullHandler())  # who wants to see it says so; nothing
 BATCH = 256
 """Outcomes delivered before other users of the event loop get their turn."""
 
+TURNS = 4
+"""Turns of the event loop that coroutines have, after the last outcome, to submit more work."""
+
 
 @dataclass(frozen=True)
 class SchedulerEvents:
@@ -84,6 +87,10 @@ class Run:
         self._awake = False
         self._changed = asyncio.Event()
         self._given_up = False
+        self._ending: asyncio.Handle | None = None
+        # Bound once: one method for all calls, instead of two more objects for each that is pending.
+        self._on_outcome = self._arrived
+        self._on_cancel = self._user_cancelled
         self._executor: Executor = backend.open()
         self._passes_keywords_on = passes_keywords_on(self._executor)
 
@@ -101,9 +108,9 @@ class Run:
         """
         self.require_open(call.function)
         source = self._begin(call)
-        future = CallFuture(asked or call, owner, source, self._user_cancelled, loop=self._loop)
+        future = CallFuture(asked or call, owner, source, self._on_cancel, loop=self._loop)
         self.pending[source] = future
-        source.add_done_callback(self._arrived)
+        source.add_done_callback(self._on_outcome)
         if owner is not None:
             guarded(self._failed, owner.took_off, future)
         guarded(self._failed, self._events.submitted.emit, future)
@@ -210,8 +217,18 @@ class Run:
     def _look_whether_empty(self) -> None:
         if self.life.phase is Phase.RUNNING and self.life.interrupt is None:
             guarded(self._failed, self._events.empty.emit)
-            if not self.pending:
-                self.life.emptied()
+            if self._ending is not None:
+                self._ending.cancel()  # it counts from the last time that nothing was pending
+            self._end_if_empty(TURNS)
+
+    def _end_if_empty(self, turns: int) -> None:
+        if self.pending or self.life.phase is not Phase.RUNNING:
+            return
+        if turns:
+            self._ending = self._loop.call_soon(self._end_if_empty, turns - 1)
+        else:
+            self.life.emptied()
+            self._changed.set()
 
     def _failed(self, error: BaseException) -> None:
         if isinstance(error, INTERRUPTS):
