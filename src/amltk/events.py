@@ -210,13 +210,14 @@ class Subscriber(Generic[P]):
         subscriber: Subscriber[P] = self._with(options) if options else self
         if not callbacks:
             return subscriber
-        if len(callbacks) > 1:
+        callback, *others = callbacks
+        if others:
             raise TypeError(
                 f"{self.event} was given {len(callbacks)} callbacks at once. Register one at a "
                 "time, or all of them with .add(...)."
             )
-        subscriber.add(callbacks[0])
-        return callbacks[0]
+        subscriber.add(callback)
+        return callback
 
     def add(self, *callbacks: Callable[P, object]) -> None:
         """Register several callbacks at once, in this order; lambdas get their types here.
