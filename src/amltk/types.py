@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Generic
+from typing import Generic, Self
 
-from typing_extensions import Self, TypeVar, override
+from typing_extensions import TypeVar, override
 
 __all__ = ["Requeue"]
 

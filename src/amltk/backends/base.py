@@ -6,7 +6,8 @@ registered or inherited.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Generator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
@@ -53,7 +54,7 @@ class Given:
 
 
 @contextmanager
-def needs(package: str, *, extra: str) -> Iterator[None]:
+def needs(package: str, *, extra: str) -> Generator[None]:
     """Around the import of what a backend runs on: says what to install if it fails.
 
     Raises:
@@ -87,3 +88,10 @@ def require_at_least_one(name: str, value: int | None) -> None:
     """Refuse a count of workers that could never do anything."""
     if value is not None and (isinstance(value, bool) or value < 1):
         raise ValueError(f"`{name}={value}` is no number of workers: it has to be at least 1.")
+
+
+def n_cores() -> int:
+    """How many cores this process may use, which on a shared machine may not be all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

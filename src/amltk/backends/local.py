@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.context import BaseContext
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING
 
-from amltk.backends.base import require_at_least_one
+from amltk.backends.base import n_cores, require_at_least_one
+from amltk.backends.start_method import ProcessContext, StartMethod
+from amltk.backends.thread_pool import ThreadPool
 
 if TYPE_CHECKING:
     from amltk.backends.worker_pool import WorkerPool
 
-__all__ = ["Processes", "StartMethod", "Threads"]
-
-StartMethod: TypeAlias = Literal["fork", "spawn", "forkserver"]
-"""How a new process comes to be; see `multiprocessing.set_start_method`."""
+__all__ = ["Processes", "Threads"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +26,8 @@ class Processes:
     """
 
     max_workers: int | None = None
-    """Number of processes; one per core if `None`."""
-    mp_context: StartMethod | BaseContext | None = None
+    """Number of processes; one per core that this process may use if `None`."""
+    mp_context: StartMethod | ProcessContext | None = None
     """How processes are started; what Python does by default if `None`."""
     initializer: Callable[..., object] | None = None
     """Called in each worker before its first call."""
@@ -44,11 +41,11 @@ class Processes:
         require_at_least_one("max_tasks_per_child", self.max_tasks_per_child)
 
     def open(self) -> WorkerPool:
-        """Make a new pool; its processes start with the first call."""
+        """Make a new pool; forked processes start now, others with the calls they are needed for."""
         from amltk.backends.worker_pool import WorkerPool  # noqa: PLC0415
 
         return WorkerPool(
-            self.max_workers or os.cpu_count() or 1,
+            self.max_workers or n_cores(),
             mp_context=self.mp_context,
             initializer=self.initializer,
             initargs=self.initargs,
@@ -61,7 +58,7 @@ class Threads:
     """Threads of this process.
 
     Python cannot stop a thread from outside: with `run(wait=False)` and on Ctrl-C a call that is
-    running is abandoned, which means that it goes on and nobody hears what comes of it.
+    running is abandoned. It goes on, nobody hears what comes of it, and it ends with the program.
     """
 
     max_workers: int | None = None
@@ -76,11 +73,9 @@ class Threads:
     def __post_init__(self) -> None:
         require_at_least_one("max_workers", self.max_workers)
 
-    def open(self) -> ThreadPoolExecutor:
+    def open(self) -> ThreadPool:
         """Make a new pool; its threads start with the first calls."""
-        return ThreadPoolExecutor(
-            self.max_workers,
-            thread_name_prefix=self.thread_name_prefix,
-            initializer=self.initializer,
-            initargs=self.initargs,
+        begin = self.initializer and partial(self.initializer, *self.initargs)
+        return ThreadPool(
+            self.max_workers or min(32, n_cores() + 4), name=self.thread_name_prefix, begin=begin
         )

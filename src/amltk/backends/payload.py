@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from multiprocessing.reduction import ForkingPickler
 from typing import TypeAlias
 
+from typing_extensions import override
+
 from amltk.exceptions import NotPicklableError
 
 __all__ = [
@@ -28,13 +30,14 @@ Packed: TypeAlias = bytes | memoryview
 """Something pickled."""
 
 
-class RemoteTraceback(Exception):
+class RemoteTraceback(Exception):  # noqa: N818 - it is a cause, nobody raises it
     """The traceback of an exception in the process where it was raised, as text."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.text = text
 
+    @override
     def __str__(self) -> str:
         return f'\n"""\n{self.text}"""'
 

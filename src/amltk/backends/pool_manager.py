@@ -1,8 +1,8 @@
 """The thread that owns the workers of a pool.
 
 It sleeps until a worker has something to say, a worker is gone, or another thread has put
-something into the queue. Only this thread touches workers; the lock is for what other threads see:
-the queue, and whether there is still somebody to wake.
+something into the queue. Once it runs, only this thread touches workers; the lock is for what other
+threads see: the queue, and whether there is still somebody to wake.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import selectors
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterable
-from multiprocessing.context import BaseContext
 
 from amltk.backends.job import Job
 from amltk.backends.payload import pack_call, unpack_outcome
+from amltk.backends.start_method import ProcessContext
 from amltk.backends.worker import READY, WorkerPlan
 from amltk.backends.worker_process import WorkerProcess
 from amltk.events import name_of
@@ -27,7 +28,7 @@ __all__ = ["PoolManager"]
 class PoolManager:
     """Starts workers, hands them jobs, and settles the futures."""
 
-    def __init__(self, max_workers: int, context: BaseContext, plan: WorkerPlan) -> None:
+    def __init__(self, max_workers: int, context: ProcessContext, plan: WorkerPlan) -> None:
         self.max_workers = max_workers
         self.broken: str | None = None
         """Why the pool takes no more work, if it is broken."""
@@ -42,7 +43,15 @@ class PoolManager:
         self._shut = False
         self._closed = False
         self._awake = False
-        self._thread: threading.Thread | None = None
+        self._selector = selectors.DefaultSelector()
+        self._wake_reader, self._wake_writer = os.pipe()
+        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._woken)
+        if context.get_start_method() == "fork":
+            # All of them now: later there are threads, and a fork copies them half.
+            for _ in range(max_workers):
+                self._start_worker()
+        self._thread = threading.Thread(target=self._run, name="amltk-worker-pool", daemon=True)
+        self._thread.start()
 
     # What other threads call.
 
@@ -54,6 +63,10 @@ class PoolManager:
     def pids(self) -> tuple[int, ...]:
         """The process ids of the workers."""
         return tuple(self._workers)
+
+    def end_with(self, pool: object) -> None:
+        """Shut down when nobody has this object any more."""
+        self._pool = weakref.ref(pool, lambda _: self.shut_down())
 
     def take(self, job: Job) -> None:
         """Put a job at the end of the queue.
@@ -68,21 +81,19 @@ class PoolManager:
             if self._shut:
                 raise RuntimeError("Cannot submit to a WorkerPool after its shutdown().")
             self._queue.append(job)
-            if self._thread is None:
-                self._thread = self._begin()
         if not self._awake:
             self._wake()
 
     def shut_down(self, *, cancel_queued: bool = False) -> None:
         """End when all jobs are done."""
         self._shut = True
-        while cancel_queued and self._queue:
-            self._queue.pop().future.cancel()
+        for job in self._empty_queue() if cancel_queued else ():
+            job.future.cancel()
         self._wake()
 
     def join(self) -> None:
         """Wait for the end, unless this is the manager's own thread."""
-        if self._thread is not None and self._thread is not threading.current_thread():
+        if self._thread is not threading.current_thread():
             self._thread.join()
 
     def shut_down_and_join(self) -> None:
@@ -90,23 +101,16 @@ class PoolManager:
         self.shut_down()
         self.join()
 
-    def _begin(self) -> threading.Thread:
-        self._selector = selectors.DefaultSelector()
-        self._wake_reader, self._wake_writer = os.pipe()
-        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._woken)
-        if self._context.get_start_method() == "fork":
-            # All at once, before there is a thread of ours that a fork could copy half of.
-            for _ in range(self.max_workers):
-                self._start_worker()
-        thread = threading.Thread(target=self._run, name="amltk-worker-pool", daemon=True)
-        thread.start()
-        return thread
-
     def _wake(self) -> None:
         with self._lock:
-            if self._thread is not None and not self._awake and not self._closed:
+            if not self._awake and not self._closed:
                 self._awake = True
                 os.write(self._wake_writer, b".")
+
+    def _empty_queue(self) -> Iterable[Job]:
+        with self._lock:
+            queue, self._queue = self._queue, deque()
+        return queue
 
     # What happens in the manager's thread.
 
@@ -127,13 +131,16 @@ class PoolManager:
         os.read(self._wake_reader, 4096)
 
     def _hand_out(self) -> None:
-        while self._queue and self._idle:
-            job = self._queue.popleft()
+        while self._idle and (job := self._next_job()) is not None:
             if job.future.set_running_or_notify_cancel():
                 self._hand(job, self._idle.pop())
         missing = len(self._queue) - self._starting
         for _ in range(min(missing, self.max_workers - len(self._workers))):
             self._start_worker()
+
+    def _next_job(self) -> Job | None:
+        with self._lock:
+            return self._queue.popleft() if self._queue else None
 
     def _hand(self, job: Job, worker: WorkerProcess) -> None:
         try:
@@ -146,8 +153,7 @@ class PoolManager:
         worker.send(packed)
 
     def _start_worker(self) -> None:
-        connections = [worker.connection for worker in self._workers.values()]
-        worker = WorkerProcess(self._context, self._plan, connections)
+        worker = WorkerProcess(self._context, self._plan, self._workers.values())
         self._workers[worker.pid] = worker
         self._starting += 1
         self._selector.register(worker.connection, selectors.EVENT_READ, lambda: self._hear(worker))
@@ -214,7 +220,7 @@ class PoolManager:
         with self._lock:
             self.broken = self.broken or why
             self._shut = True
-            lost, self._queue = self._queue, deque()
+            lost = self._empty_queue()
         self._fail((job for job in lost if job.future.set_running_or_notify_cancel()), cause)
 
     def _fail(self, jobs: Iterable[Job], cause: BaseException | None) -> None:

@@ -40,6 +40,16 @@ class Terminable(Protocol):
         ...
 
 
+@runtime_checkable
+class ProcessPool(Protocol):
+    """What the process pools of the standard library and of loky have in common."""
+
+    _processes: Mapping[int, object] | None
+    """The worker processes, by process id."""
+    _executor_manager_thread: threading.Thread | None
+    """Ends once all worker processes have."""
+
+
 def close_executor(executor: Executor, *, at_once: bool) -> None:
     """Shut an executor down.
 
@@ -59,17 +69,20 @@ def close_executor(executor: Executor, *, at_once: bool) -> None:
 
 def end_pool(executor: Executor) -> None:
     """End the processes of a pool of the standard library or loky, if it is one."""
-    # Both keep their processes and the thread that watches them under these names.
-    processes = getattr(executor, "_processes", None)
-    pids = tuple(processes) if isinstance(processes, Mapping) else ()
-    watcher = getattr(executor, "_executor_manager_thread", None)
+    pids, watcher = workers_and_watcher(executor)
     try:
         executor.shutdown(wait=False, cancel_futures=True)
     except TypeError:  # loky, and who else wrote it before Python 3.9 had this option
         executor.shutdown(wait=False)
     end_processes(pids)
-    if isinstance(watcher, threading.Thread):
+    if watcher is not None:
         watcher.join(BOOKKEEPING)
+
+
+def workers_and_watcher(executor: object) -> tuple[tuple[int, ...], threading.Thread | None]:
+    if not isinstance(executor, ProcessPool):
+        return (), None
+    return tuple(executor._processes or ()), executor._executor_manager_thread  # noqa: SLF001
 
 
 def end_processes(pids: Iterable[int]) -> None:

@@ -11,16 +11,14 @@ its place. The manager thread owns the workers; other threads only append to the
 from __future__ import annotations
 
 import atexit
-import weakref
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from multiprocessing import get_context
-from multiprocessing.context import BaseContext
 
 from typing_extensions import ParamSpec, TypeVar, override
 
 from amltk.backends.job import Job
 from amltk.backends.pool_manager import PoolManager
+from amltk.backends.start_method import ProcessContext, StartMethod, context_for
 from amltk.backends.termination import end_processes
 from amltk.backends.worker import WorkerPlan
 
@@ -45,16 +43,15 @@ class WorkerPool(Executor):
         self,
         max_workers: int,
         *,
-        mp_context: str | BaseContext | None = None,
+        mp_context: StartMethod | ProcessContext | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[object, ...] = (),
         max_tasks_per_child: int | None = None,
     ) -> None:
-        context = mp_context if isinstance(mp_context, BaseContext) else get_context(mp_context)
         plan = WorkerPlan(initializer, initargs, max_tasks_per_child)
-        self._manager = PoolManager(max_workers, context, plan)
+        self._manager = PoolManager(max_workers, context_for(mp_context), plan)
         # The manager does not know its pool, so one that is forgotten shuts down by itself.
-        weakref.finalize(self, self._manager.shut_down).atexit = False
+        self._manager.end_with(self)
         atexit.register(self._manager.shut_down_and_join)
 
     @property

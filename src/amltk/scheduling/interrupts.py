@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -27,7 +27,7 @@ CALLS_USER_CODE = {f.__code__ for f in (Subscriber.emit, repeat, Pace.due, run_j
 @contextmanager
 def ctrl_c_goes_to(
     interrupt: Callable[[BaseException], None], give_up: Callable[[], None]
-) -> Iterator[None]:
+) -> Generator[None]:
     """Send the first Ctrl-C there, unless code of the user is running: there it is raised.
 
     The second one calls `give_up`, and is raised wherever the program is.

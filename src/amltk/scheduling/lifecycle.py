@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Literal, TypeAlias
 
+from typing_extensions import TypeIs
+
 from amltk.exceptions import SchedulerNotRunningError
 
 __all__ = ["ExceptionPolicy", "ExitCode", "ExitState", "Lifecycle", "Phase", "Policy"]
@@ -87,7 +89,7 @@ class Lifecycle:
         """Whether the coroutine was cancelled, at any time."""
         self.wait = wait
         """Whether pending work is awaited; an interrupt or a cancellation changes it to no."""
-        self._on_exception = checked_policy(on_exception)
+        self._on_exception: ExceptionPolicy = checked_policy(on_exception)
         self._end_on_empty = end_on_empty
         self.deadline: float | None = None
         """When the time is over, in seconds on the clock of `begin`; never if `None`."""
@@ -167,20 +169,27 @@ class Lifecycle:
         # A chain in which each result submits the next call ends here, when the run closes.
         if self.takes_work:
             return error
-        if isinstance(error, BaseExceptionGroup):
+        if is_group(error):
             return error.split(SchedulerNotRunningError)[1]
         return None if isinstance(error, SchedulerNotRunningError) else error
 
 
 def policy_for(error: BaseException, on_exception: ExceptionPolicy) -> Policy:
     """What becomes of the run; of a group of errors, the one that is judged hardest decides."""
-    if isinstance(on_exception, str):
+    if not isinstance(on_exception, Mapping):
         return on_exception
-    if isinstance(error, BaseExceptionGroup):
+    if is_group(error):
         return max(
             (policy_for(e, on_exception) for e in error.exceptions), key=SEVERITY.__getitem__
         )
-    return next((on_exception[t] for t in type(error).__mro__ if t in on_exception), "raise")
+    named = [kind for kind in on_exception if isinstance(error, kind)]
+    if not named:
+        return "raise"
+    return on_exception[min(named, key=type(error).__mro__.index)]
+
+
+def is_group(error: BaseException) -> TypeIs[BaseExceptionGroup[BaseException]]:
+    return isinstance(error, BaseExceptionGroup)
 
 
 def checked_policy(on_exception: ExceptionPolicy) -> ExceptionPolicy:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
-from typing_extensions import ParamSpec, Self, TypeVar, Unpack, override
+from typing_extensions import ParamSpec, TypeVar, Unpack, override
 
 from amltk.backends.base import Backend, Given, summary
 from amltk.backends.local import Processes, Threads
 from amltk.backends.loky import Loky
 from amltk.backends.sequential import Sequential
-from amltk.events import CallbackOptions, Emitter, Event, Subscriber, name_of
+from amltk.events import Emitter, Event, Subscriber, name_of
 from amltk.exceptions import SchedulerAlreadyRunningError, SchedulerNotRunningError
 from amltk.scheduling import lifecycle
 from amltk.scheduling.call import Call, CallFuture, refuse_what_cannot_be_submitted
@@ -118,7 +118,7 @@ class Scheduler:
         self.emitter: Emitter = Emitter("Scheduler")
         """What emits the events."""
         self.tasks: list[Task[..., Any]] = []
-        """The tasks that `task` made, oldest first."""
+        """The tasks of this scheduler, oldest first."""
         self.exit_state: lifecycle.ExitState | None = None
         """How the last run ended; `None` before that."""
         self._run: Run | None = None
@@ -184,9 +184,7 @@ class Scheduler:
         Raises:
             TypeError: If the function cannot be called, or would have to be awaited.
         """
-        task = Task(function, self, plugins=plugins)
-        self.tasks.append(task)
-        return task
+        return Task(function, self, plugins=plugins)
 
     def submit(
         self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
@@ -268,11 +266,10 @@ class Scheduler:
         with (
             self._alone(),
             ctrl_c_goes_to(self._interrupt, self._give_up),
-            self._shown(options),
             asyncio.Runner(debug=asyncio_debug_mode) as runner,
             suppress(asyncio.CancelledError),  # how it ended, `life` knows
         ):
-            runner.run(self._live(life))
+            runner.run(self._live(options, life))
         return life.result()
 
     async def async_run(self, **options: Unpack[RunOptions]) -> lifecycle.ExitState:
@@ -291,8 +288,8 @@ class Scheduler:
             SchedulerAlreadyRunningError: If it is running already.
         """
         life = lifecycle_for(options)
-        with self._alone(), self._shown(options):
-            await self._live(life)
+        with self._alone():
+            await self._live(options, life)
         if life.was_cancelled:
             raise asyncio.CancelledError
         return life.result()
@@ -334,13 +331,15 @@ class Scheduler:
         if self._run is not None:
             self._run.stop(exception)
 
-    async def _live(self, life: lifecycle.Lifecycle) -> None:
-        self._run = Run(self.backend, self._events(), life)
-        try:
-            await self._run.live()
-        finally:
-            self.exit_state = life.exit
-            self._run = None
+    async def _live(self, options: RunOptions, life: lifecycle.Lifecycle) -> None:
+        run = self._run = Run(self.backend, self._events(), life)
+        # Shown from now on, not before: workers are no copies of a process that is drawing.
+        with self._shown(options):
+            try:
+                await run.live()
+            finally:
+                self.exit_state = life.exit
+                self._run = None
 
     def _events(self) -> SchedulerEvents:
         return SchedulerEvents(
@@ -360,7 +359,7 @@ class Scheduler:
         )
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> Generator[None]:
         if not self._one_at_a_time.acquire(blocking=False):
             raise SchedulerAlreadyRunningError(
                 f"{self!r} is running already, and can do so only once at a time. Wait for that "
@@ -427,7 +426,7 @@ class Scheduler:
         return mimebundle(self)
 
 
-def backend_for(executor: Executor | Backend, *, terminate: bool) -> Backend:
+def backend_for(executor: object, *, terminate: bool) -> Backend:
     if isinstance(executor, Executor):
         return Given(executor, terminate=terminate)
     if isinstance(executor, type) or not isinstance(executor, Backend):

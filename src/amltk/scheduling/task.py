@@ -30,7 +30,7 @@ from amltk.scheduling.task_plugin import TaskPlugin
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-__all__ = ["Task", "TakesCalls"]
+__all__ = ["TakesCalls", "Task"]
 
 P = ParamSpec("P", default=...)
 Q = ParamSpec("Q")
@@ -40,6 +40,11 @@ R2 = TypeVar("R2")
 
 class TakesCalls(Protocol):
     """What a task needs of a scheduler."""
+
+    @property
+    def tasks(self) -> list[Task[..., Any]]:
+        """Every task there is, for those who want to look at them."""
+        ...
 
     def require_open(self, function: Callable[..., object], /) -> None:
         """Raise unless calls can be submitted now."""
@@ -124,6 +129,7 @@ class Task(Generic[P, R]):
             self.__signature__: inspect.Signature = inspect.signature(function)
         for plugin in (plugins,) if isinstance(plugins, TaskPlugin) else plugins:
             self.attach_plugin(plugin)
+        scheduler.tasks.append(self)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Future[R] | None:
         """Submit a call; `None` if a plugin refused it.
@@ -147,8 +153,7 @@ class Task(Generic[P, R]):
         Raises:
             PluginError: If the plugin is attached to a task already.
         """
-        if not isinstance(plugin, TaskPlugin):
-            raise TypeError(f"{plugin!r} is not a plugin: it has to be a `TaskPlugin`.")
+        require_plugin(plugin)
         plugin.attach_task(self)
         self.plugins = (*self.plugins, plugin)
 
@@ -273,3 +278,8 @@ class Task(Generic[P, R]):
         from amltk.rendering.tree import task_tree  # noqa: PLC0415
 
         return task_tree(self)
+
+
+def require_plugin(plugin: object) -> None:
+    if not isinstance(plugin, TaskPlugin):
+        raise TypeError(f"{plugin!r} is not a plugin: it has to be an instance of `TaskPlugin`.")

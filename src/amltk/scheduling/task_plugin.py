@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from typing_extensions import Self, TypeVar, override
+from typing_extensions import TypeVar, override
 
 from amltk.exceptions import PluginError
 from amltk.scheduling.task_events import SubmissionEvent
@@ -70,7 +70,7 @@ class TaskPlugin(ABC):
         """
         return call
 
-    def withdraw(self, call: Call[R], /) -> None:
+    def withdraw(self, call: Call[R], /) -> None:  # noqa: B027 - most have nothing to undo
         """Undo what `pre_submit` did: after it agreed, the call was not submitted after all.
 
         Args:
