@@ -1,6 +1,7 @@
+from typing import Self
+
 from numpy import float64, int64
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 class ClassifierMixin:
     def fit(self, X: NDArray[float64], y: NDArray[int64]) -> Self: ...  # noqa: N803
