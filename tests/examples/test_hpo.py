@@ -13,7 +13,7 @@ from pathlib import Path
 
 import hpo
 import pytest
-from digits import MODELS, SHARES, Evaluation, Trial, cross_validate, random_trials
+from digits import MODELS, Evaluation, Trial, cross_validate, random_trials
 from leaderboard import Study, busy_seconds
 from threadpoolctl import threadpool_limits
 
