@@ -24,7 +24,7 @@ BACKENDS = ["processes", "threads", "loky", "sequential"]
 
 
 def run_program(*options: str) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-W", "error", ROOT / "examples" / "hpo.py", *options]
+    program = [sys.executable, "-W", "error", str(ROOT / "examples" / "hpo.py"), *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "160"}
     return subprocess.run(
         program, env=environment, capture_output=True, text=True, timeout=50, check=False
