@@ -65,8 +65,10 @@ check: $(READY) ## judge the code: style, and types in five checkers
 	@! grep -rnE 'type: ignore|pyright: ignore|pyrefly: ignore|ty: ignore|\bcast\(' src
 	$(BIN)/mypy
 	$(BIN)/pyright
-	$(BIN)/pyrefly check
-	$(BIN)/ty check src examples
+	$(BIN)/basedpyright
+	$(BIN)/pyrefly check --min-severity warn
+	$(BIN)/ty check
+	PYTHONPATH=$(CURDIR)/src $(BIN)/pyright --verifytypes amltk --ignoreexternal
 	$(BIN)/python -m pytest -q tests/typing
 
 .PHONY: bench
