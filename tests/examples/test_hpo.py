@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -45,6 +46,14 @@ def score_unless_even(trial: Trial, rung: int) -> Evaluation:
 
 def steps(study: Study) -> list[tuple[int, int]]:
     return [(e.trial.number, e.rung) for e in study.evaluations]
+
+
+def score_despite_ctrl_c(trial: Trial, rung: int) -> Evaluation:
+    """As with some models, whose training ends early at Ctrl-C and says nothing of it."""
+    if trial.number == 5:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    return score_of(trial, rung)
 
 
 @pytest.fixture
@@ -153,6 +162,15 @@ def test_ctrl_c_ends_the_search_and_keeps_what_it_found(trials: Iterator[Trial])
         scheduler.run()
     assert len(study.evaluations) >= 9
     assert study.ended >= study.began > 0
+
+
+def test_ctrl_c_ends_the_search_while_a_model_is_trained(trials: Iterator[Trial]) -> None:
+    """A model that keeps the interrupt to itself does not keep the search going."""
+    scheduler = Scheduler.with_sequential()
+    study = hpo.search(scheduler, islice(trials, 50), workers=1, evaluate=score_despite_ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        scheduler.run()
+    assert {e.trial.number for e in study.evaluations} <= {1, 2, 3, 4, 5}
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
