@@ -23,7 +23,8 @@ $(READY): pyproject.toml constraints.txt
 	@'$(PYTHON)' -c '$(IS_RECENT)' || { \
 		echo "Cannot make $(VENV): '$(PYTHON)' is no Python of version 3.11 or newer." \
 			"Install one, or say where it is: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	'$(PYTHON)' -m venv $(VENV)
+	@# What another Python made is kept: two of them in one environment would break it.
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || '$(PYTHON)' -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt --editable '.[all]' --group dev
 	@touch $@
