@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, overload
 
@@ -160,17 +160,15 @@ class Subscriber(Generic[P]):
     ```
     """
 
-    __slots__ = ("_channel", "options")
+    __slots__ = ("_channel", "event", "options")
 
-    def __init__(self, channel: Channel, options: CallbackOptions) -> None:
+    def __init__(self, event: Event[P], channel: Channel, options: CallbackOptions) -> None:
         Pace.of(**options)  # what cannot work is refused before there is a callback
-        self._channel = channel
-        self.options: CallbackOptions = options
-
-    @property
-    def event(self) -> Event[P]:
+        self.event: Event[P] = event
         """The event that callbacks subscribe to here."""
-        return Event(self._channel.event.name)
+        self.options: CallbackOptions = options
+        """When callbacks that are registered here are called."""
+        self._channel = channel
 
     @property
     def event_count(self) -> int:
@@ -254,7 +252,7 @@ class Subscriber(Generic[P]):
     def _with(self, options: CallbackOptions) -> Subscriber[P]:
         merged = CallbackOptions(**self.options)
         merged.update(options)
-        return Subscriber(self._channel, merged)
+        return Subscriber(self.event, self._channel, merged)
 
     @override
     def __repr__(self) -> str:
@@ -298,7 +296,7 @@ class Emitter:
             event: The event.
             **options: See `on`.
         """
-        return Subscriber(self._channel(event), options)
+        return Subscriber(event, self._channel(event), options)
 
     @overload
     def on(self, event: Event[P], /, **options: Unpack[CallbackOptions]) -> Subscriber[P]: ...
@@ -322,7 +320,8 @@ class Emitter:
             EventNotKnownError: If nobody declared an event of this name.
             ValueError: If `limit`, `repeat` or `every` is below 1.
         """
-        return Subscriber(self._channel(event), options)
+        channel = self._channel(event)
+        return Subscriber(channel.event, channel, options)
 
     def emit(self, event: Event[P], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Call the callbacks of an event; see `Subscriber.emit`.
@@ -350,7 +349,7 @@ class Emitter:
 
     def __iter__(self) -> Iterator[Subscriber]:
         for channel in tuple(self._channels.values()):
-            yield Subscriber(channel, {})
+            yield Subscriber(channel.event, channel, {})
 
     @override
     def __repr__(self) -> str:
@@ -390,7 +389,10 @@ def is_async(function: Callable[..., object]) -> bool:
 
 
 def repeat(
-    callback: Callable[..., object], times: int, args: tuple[object, ...], kwargs: dict[str, object]
+    callback: Callable[..., object],
+    times: int,
+    args: Iterable[object],
+    kwargs: Mapping[str, object],
 ) -> None:
     """Call a callback so many times in a row, each time whatever came of the one before."""
     errors: list[BaseException] = []

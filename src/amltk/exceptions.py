@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from concurrent.futures import BrokenExecutor
 
+from typing_extensions import override
+
 __all__ = [
     "AmltkError",
     "BackendNotInstalledError",
@@ -31,7 +33,9 @@ class AmltkError(Exception):
 class EventNotKnownError(AmltkError, KeyError):
     """Raised when an event is asked for by a name that nobody declared."""
 
-    __str__ = Exception.__str__  # `KeyError` would show the message in quotes
+    @override
+    def __str__(self) -> str:
+        return Exception.__str__(self)  # that of `KeyError` puts the message in quotes
 
 
 class SchedulerNotRunningError(AmltkError, RuntimeError):

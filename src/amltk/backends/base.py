@@ -6,6 +6,7 @@ registered or inherited.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -87,3 +88,10 @@ def require_at_least_one(name: str, value: int | None) -> None:
     """Refuse a count of workers that could never do anything."""
     if value is not None and (isinstance(value, bool) or value < 1):
         raise ValueError(f"`{name}={value}` is no number of workers: it has to be at least 1.")
+
+
+def n_cores() -> int:
+    """How many cores this process may use, which on a shared machine may not be all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from amltk.backends.base import require_at_least_one
+from amltk.backends.base import n_cores, require_at_least_one
 from amltk.backends.start_method import ProcessContext, StartMethod
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class Processes:
     """
 
     max_workers: int | None = None
-    """Number of processes; one per core if `None`."""
+    """Number of processes; one per core that this process may use if `None`."""
     mp_context: StartMethod | ProcessContext | None = None
     """How processes are started; what Python does by default if `None`."""
     initializer: Callable[..., object] | None = None
@@ -46,7 +45,7 @@ class Processes:
         from amltk.backends.worker_pool import WorkerPool  # noqa: PLC0415
 
         return WorkerPool(
-            self.max_workers or os.cpu_count() or 1,
+            self.max_workers or n_cores(),
             mp_context=self.mp_context,
             initializer=self.initializer,
             initargs=self.initargs,

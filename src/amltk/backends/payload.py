@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from multiprocessing.reduction import ForkingPickler
 from typing import TypeAlias
 
+from typing_extensions import override
+
 from amltk.exceptions import NotPicklableError
 
 __all__ = [
@@ -35,6 +37,7 @@ class RemoteTraceback(Exception):  # noqa: N818 - it is a cause, nobody raises i
         super().__init__(text)
         self.text = text
 
+    @override
     def __str__(self) -> str:
         return f'\n"""\n{self.text}"""'
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import selectors
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterable
 
@@ -54,6 +55,10 @@ class PoolManager:
     def pids(self) -> tuple[int, ...]:
         """The process ids of the workers."""
         return tuple(self._workers)
+
+    def end_with(self, pool: object) -> None:
+        """Shut down when nobody has this object any more."""
+        self._pool = weakref.ref(pool, lambda _: self.shut_down())
 
     def take(self, job: Job) -> None:
         """Put a job at the end of the queue.
@@ -146,8 +151,7 @@ class PoolManager:
         worker.send(packed)
 
     def _start_worker(self) -> None:
-        connections = [worker.connection for worker in self._workers.values()]
-        worker = WorkerProcess(self._context, self._plan, connections)
+        worker = WorkerProcess(self._context, self._plan, self._workers.values())
         self._workers[worker.pid] = worker
         self._starting += 1
         self._selector.register(worker.connection, selectors.EVENT_READ, lambda: self._hear(worker))

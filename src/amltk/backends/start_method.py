@@ -41,7 +41,7 @@ def context_for(how: StartMethod | ProcessContext | None) -> ProcessContext:
 
 def require_context(context: object) -> ProcessContext:
     if not isinstance(context, ProcessContext):
-        raise ValueError(
+        raise ValueError(  # noqa: TRY004 - of a name that is not known, not of its type
             f"`mp_context={context!r}` is no way to start a process. Use 'fork', 'forkserver', "
             "'spawn', a context from multiprocessing.get_context(...), or None."
         )

@@ -69,9 +69,7 @@ def close_executor(executor: Executor, *, at_once: bool) -> None:
 
 def end_pool(executor: Executor) -> None:
     """End the processes of a pool of the standard library or loky, if it is one."""
-    is_pool = isinstance(executor, ProcessPool)
-    pids = tuple(executor._processes or ()) if is_pool else ()  # noqa: SLF001
-    watcher = executor._executor_manager_thread if is_pool else None  # noqa: SLF001
+    pids, watcher = workers_and_watcher(executor)
     try:
         executor.shutdown(wait=False, cancel_futures=True)
     except TypeError:  # loky, and who else wrote it before Python 3.9 had this option
@@ -79,6 +77,12 @@ def end_pool(executor: Executor) -> None:
     end_processes(pids)
     if watcher is not None:
         watcher.join(BOOKKEEPING)
+
+
+def workers_and_watcher(executor: object) -> tuple[tuple[int, ...], threading.Thread | None]:
+    if not isinstance(executor, ProcessPool):
+        return (), None
+    return tuple(executor._processes or ()), executor._executor_manager_thread  # noqa: SLF001
 
 
 def end_processes(pids: Iterable[int]) -> None:

@@ -11,7 +11,6 @@ its place. The manager thread owns the workers; other threads only append to the
 from __future__ import annotations
 
 import atexit
-import weakref
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 
@@ -52,7 +51,7 @@ class WorkerPool(Executor):
         plan = WorkerPlan(initializer, initargs, max_tasks_per_child)
         self._manager = PoolManager(max_workers, context_for(mp_context), plan)
         # The manager does not know its pool, so one that is forgotten shuts down by itself.
-        weakref.finalize(self, self._manager.shut_down).atexit = False
+        self._manager.end_with(self)
         atexit.register(self._manager.shut_down_and_join)
 
     @property

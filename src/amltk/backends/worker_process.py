@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterable
-from multiprocessing.connection import Connection
 
 from amltk.backends.payload import Packed
 from amltk.backends.start_method import ProcessContext
@@ -28,10 +27,11 @@ class WorkerProcess:
     """
 
     def __init__(
-        self, context: ProcessContext, plan: WorkerPlan, siblings: Iterable[Connection]
+        self, context: ProcessContext, plan: WorkerPlan, siblings: Iterable[WorkerProcess]
     ) -> None:
         self.connection, theirs = context.Pipe()
-        inherited = (*siblings, self.connection) if context.get_start_method() == "fork" else ()
+        forks = context.get_start_method() == "fork"
+        inherited = [w.connection for w in (*siblings, self)] if forks else []
         self._process = context.Process(target=serve, args=(theirs, plan, inherited))
         self._process.start()
         theirs.close()

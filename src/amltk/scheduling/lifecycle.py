@@ -182,8 +182,10 @@ def policy_for(error: BaseException, on_exception: ExceptionPolicy) -> Policy:
         return max(
             (policy_for(e, on_exception) for e in error.exceptions), key=SEVERITY.__getitem__
         )
-    unnamed: Policy = "raise"
-    return next((on_exception[t] for t in type(error).__mro__ if t in on_exception), unnamed)
+    named = [kind for kind in on_exception if isinstance(error, kind)]
+    if not named:
+        return "raise"
+    return on_exception[min(named, key=type(error).__mro__.index)]
 
 
 def is_group(error: BaseException) -> TypeIs[BaseExceptionGroup[BaseException]]:

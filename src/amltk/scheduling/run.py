@@ -15,6 +15,7 @@ of one; the state of a run is here and is gone with it.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import threading
 from collections import deque
@@ -22,6 +23,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from typing_extensions import TypeVar
@@ -81,6 +83,7 @@ class Run:
         self._changed = asyncio.Event()
         self._given_up = False
         self._executor: Executor = backend.open()
+        self._passes_keywords_on = passes_keywords_on(self._executor)
 
     # Work comes in.
 
@@ -124,7 +127,7 @@ class Run:
 
     def _begin(self, call: Call[R]) -> Future[R]:
         try:
-            return self._executor.submit(call.function, *call.args, **call.kwargs)
+            return self._hand_over(call)
         except BrokenExecutor as error:
             if isinstance(self._backend, Given):
                 raise ExecutorBrokenError(
@@ -134,7 +137,14 @@ class Run:
                 ) from error
             close_executor(self._executor, at_once=True)
             self._executor = self._backend.open()
+            return self._hand_over(call)
+
+    def _hand_over(self, call: Call[R]) -> Future[R]:
+        if not call.kwargs:
+            return self._executor.submit(call.function, *call.args)
+        if self._passes_keywords_on:
             return self._executor.submit(call.function, *call.args, **call.kwargs)
+        return self._executor.submit(partial(call.function, **call.kwargs), *call.args)
 
     def _user_cancelled(self, source: Future[Any]) -> None:
         if not source.cancel():
@@ -328,3 +338,10 @@ class Run:
     def queue(self) -> Mapping[asyncio.Future[Any], Call[Any]]:
         """The futures that have no outcome yet, with what they compute, oldest first."""
         return {future: future.call for future in tuple(self.pending.values())}
+
+
+def passes_keywords_on(executor: Executor) -> bool:
+    """Whether `submit` keeps no keyword, such as `fn` or `key`, from the function."""
+    named = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+    parameters = inspect.signature(executor.submit).parameters.values()
+    return not any(parameter.kind in named for parameter in parameters)

@@ -118,7 +118,7 @@ class Scheduler:
         self.emitter: Emitter = Emitter("Scheduler")
         """What emits the events."""
         self.tasks: list[Task[..., Any]] = []
-        """The tasks that `task` made, oldest first."""
+        """The tasks of this scheduler, oldest first."""
         self.exit_state: lifecycle.ExitState | None = None
         """How the last run ended; `None` before that."""
         self._run: Run | None = None
@@ -184,9 +184,7 @@ class Scheduler:
         Raises:
             TypeError: If the function cannot be called, or would have to be awaited.
         """
-        task = Task(function, self, plugins=plugins)
-        self.tasks.append(task)
-        return task
+        return Task(function, self, plugins=plugins)
 
     def submit(
         self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs

@@ -41,6 +41,11 @@ R2 = TypeVar("R2")
 class TakesCalls(Protocol):
     """What a task needs of a scheduler."""
 
+    @property
+    def tasks(self) -> list[Task[..., Any]]:
+        """Every task there is, for those who want to look at them."""
+        ...
+
     def require_open(self, function: Callable[..., object], /) -> None:
         """Raise unless calls can be submitted now."""
         ...
@@ -124,6 +129,7 @@ class Task(Generic[P, R]):
             self.__signature__: inspect.Signature = inspect.signature(function)
         for plugin in (plugins,) if isinstance(plugins, TaskPlugin) else plugins:
             self.attach_plugin(plugin)
+        scheduler.tasks.append(self)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Future[R] | None:
         """Submit a call; `None` if a plugin refused it.
