@@ -1,8 +1,8 @@
 """The thread that owns the workers of a pool.
 
 It sleeps until a worker has something to say, a worker is gone, or another thread has put
-something into the queue. Only this thread touches workers; the lock is for what other threads see:
-the queue, and whether there is still somebody to wake.
+something into the queue. Once it runs, only this thread touches workers; the lock is for what other
+threads see: the queue, and whether there is still somebody to wake.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from amltk.backends.payload import pack_call, unpack_outcome
 from amltk.backends.start_method import ProcessContext
 from amltk.backends.worker import READY, WorkerPlan
 from amltk.backends.worker_process import WorkerProcess
-from amltk.events import name_of
-from amltk.exceptions import ExecutorBrokenError, NotPicklableError, WorkerLostError
+from amltk.callbacks import name_of
+from amltk.exceptions import ExecutorBrokenError, WorkerLostError
 
 __all__ = ["PoolManager"]
+
+FAILED_STARTS = 3
+"""Workers that die one after the other before they are ready, until the pool counts as broken."""
 
 
 class PoolManager:
@@ -39,11 +42,20 @@ class PoolManager:
         self._busy: dict[int, Job] = {}
         self._idle: list[WorkerProcess] = []
         self._starting = 0
+        self._failed_starts = 0
         self._lock = threading.RLock()
         self._shut = False
         self._closed = False
         self._awake = False
-        self._thread: threading.Thread | None = None
+        self._selector = selectors.DefaultSelector()
+        self._wake_reader, self._wake_writer = os.pipe()
+        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._woken)
+        if context.get_start_method() == "fork":
+            # All of them now: later there are threads, and a fork copies them half.
+            for _ in range(max_workers):
+                self._start_worker()
+        self._thread = threading.Thread(target=self._run, name="amltk-worker-pool", daemon=True)
+        self._thread.start()
 
     # What other threads call.
 
@@ -73,21 +85,21 @@ class PoolManager:
             if self._shut:
                 raise RuntimeError("Cannot submit to a WorkerPool after its shutdown().")
             self._queue.append(job)
-            if self._thread is None:
-                self._thread = self._begin()
         if not self._awake:
             self._wake()
 
     def shut_down(self, *, cancel_queued: bool = False) -> None:
         """End when all jobs are done."""
-        self._shut = True
-        while cancel_queued and self._queue:
-            self._queue.pop().future.cancel()
+        with self._lock:
+            self._shut = True
+            cancelled = self._empty_queue() if cancel_queued else ()
+        for job in cancelled:
+            job.cancel()
         self._wake()
 
     def join(self) -> None:
         """Wait for the end, unless this is the manager's own thread."""
-        if self._thread is not None and self._thread is not threading.current_thread():
+        if self._thread is not threading.current_thread():
             self._thread.join()
 
     def shut_down_and_join(self) -> None:
@@ -95,29 +107,21 @@ class PoolManager:
         self.shut_down()
         self.join()
 
-    def _begin(self) -> threading.Thread:
-        self._selector = selectors.DefaultSelector()
-        self._wake_reader, self._wake_writer = os.pipe()
-        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._woken)
-        if self._context.get_start_method() == "fork":
-            # All at once, before there is a thread of ours that a fork could copy half of.
-            for _ in range(self.max_workers):
-                self._start_worker()
-        thread = threading.Thread(target=self._run, name="amltk-worker-pool", daemon=True)
-        thread.start()
-        return thread
-
     def _wake(self) -> None:
         with self._lock:
-            if self._thread is not None and not self._awake and not self._closed:
+            if not self._awake and not self._closed:
                 self._awake = True
                 os.write(self._wake_writer, b".")
+
+    def _empty_queue(self) -> Iterable[Job]:
+        queue, self._queue = self._queue, deque()
+        return queue
 
     # What happens in the manager's thread.
 
     def _run(self) -> None:
         try:
-            while self._queue or self._busy or not self._shut:
+            while self._goes_on():
                 self._hand_out()
                 for key, _ in self._selector.select():
                     key.data()
@@ -127,23 +131,31 @@ class PoolManager:
         finally:
             self._close()
 
+    def _goes_on(self) -> bool:
+        # Decided under the lock: nobody can put a job into the queue of a manager that is leaving.
+        with self._lock:
+            return bool(self._queue or self._busy or not self._shut)
+
     def _woken(self) -> None:
-        self._awake = False  # before looking at the queue: who adds to it later wakes us again
         os.read(self._wake_reader, 4096)
+        self._awake = False  # before the queue is looked at: who adds to it later wakes us again
 
     def _hand_out(self) -> None:
-        while self._queue and self._idle:
-            job = self._queue.popleft()
+        while self._idle and (job := self._next_job()) is not None:
             if job.future.set_running_or_notify_cancel():
                 self._hand(job, self._idle.pop())
         missing = len(self._queue) - self._starting
         for _ in range(min(missing, self.max_workers - len(self._workers))):
             self._start_worker()
 
+    def _next_job(self) -> Job | None:
+        with self._lock:
+            return self._queue.popleft() if self._queue else None
+
     def _hand(self, job: Job, worker: WorkerProcess) -> None:
         try:
             packed = pack_call(job.function, job.args, job.kwargs)
-        except NotPicklableError as error:
+        except BaseException as error:  # noqa: BLE001
             self._idle.append(worker)
             job.future.set_exception(error)
             return
@@ -175,6 +187,7 @@ class PoolManager:
             self._settle(worker, message)
         elif message == READY:
             self._starting -= 1
+            self._failed_starts = 0
             worker.ready = True
             self._idle.append(worker)
         else:
@@ -200,11 +213,16 @@ class PoolManager:
             return
         self._retire(worker)
         if not worker.ready:
-            self._starting -= 1
-            self._break(worker.death_before_ready())
+            self._never_ready(worker)
         job = self._busy.pop(worker.pid, None)
         if job is not None:
             job.future.set_exception(WorkerLostError(worker.death_during(job.function)))
+
+    def _never_ready(self, worker: WorkerProcess) -> None:
+        self._starting -= 1
+        self._failed_starts += 1
+        if self._failed_starts >= FAILED_STARTS:
+            self._break(worker.death_before_ready())
 
     def _retire(self, worker: WorkerProcess) -> None:
         del self._workers[worker.pid]
@@ -218,7 +236,7 @@ class PoolManager:
         with self._lock:
             self.broken = self.broken or why
             self._shut = True
-            lost, self._queue = self._queue, deque()
+            lost = self._empty_queue()
         self._fail((job for job in lost if job.future.set_running_or_notify_cancel()), cause)
 
     def _fail(self, jobs: Iterable[Job], cause: BaseException | None) -> None:
