@@ -21,7 +21,14 @@ def python_with_other_libraries() -> Path:
     if not INSTALLED.exists() or INSTALLED.read_text() != WANTED.read_text():
         print(f"Making {ENVIRONMENT.name} with what is compared ...", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-        pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-        subprocess.run([*pip, "install", "-r", WANTED], check=True)
+        install: list[str | Path] = [
+            python,
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "--quiet",
+            "install",
+        ]
+        subprocess.run([*install, "-r", WANTED], check=True)
         INSTALLED.write_text(WANTED.read_text())
     return python

@@ -68,7 +68,9 @@ def parsed() -> Namespace:
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a bound is missed")
     options = parser.parse_args()
     if options.rounds < LEAST_ROUNDS:
-        parser.error(f"--rounds {options.rounds}: a median of fewer than {LEAST_ROUNDS} says little")
+        parser.error(
+            f"--rounds {options.rounds}: a median of fewer than {LEAST_ROUNDS} says little"
+        )
     return options
 
 
