@@ -3,8 +3,8 @@
 The executor here computes nothing: it keeps what it is given, and the oldest call is finished by
 hand each time a new one has been submitted. So the number of pending calls stays what it is while
 the time is taken, and that time holds nothing but submitting a call, delivering its outcome and
-telling the task of it. The garbage collector stays as it is, because it does with users, too: it
-looks at everything pending each time a quarter has been added to what it knows.
+telling the task of it. The garbage collector stays as it is, because it does with users, too; with
+a long queue it finds more that is both young and alive, which is part of the answer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing_extensions import override
 from amltk import Scheduler
 
 N_CALLS = 150_000
-"""Enough for the collector to look through even the long queue more than once."""
+"""Enough for the collector to run more than once with the long queue, too."""
 FEW = 2_000
 MANY = 200_000
 
