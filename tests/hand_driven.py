@@ -1,13 +1,24 @@
-"""An executor that computes nothing: a test says when each job begins and how it ends."""
+"""An executor that computes nothing: a test says when each job begins and how it ends.
+
+`HandDrivenRun` is a scheduler that runs on it, in a loop on virtual time: whatever a test does to it,
+it has reacted to completely when `do` returns.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from typing_extensions import ParamSpec, TypeVar, override
+from typing_extensions import ParamSpec, TypeVar, Unpack, override
+
+from amltk import Scheduler
+from amltk.scheduling import ExitState
+from amltk.scheduling.run_options import RunOptions
+from tests.virtual_time import VirtualTimeLoop
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,3 +91,54 @@ class HandDrivenRecipe:
     def executor(self) -> HandDriven:
         """The one of the latest run."""
         return self.opened[-1]
+
+
+class HandDrivenRun:
+    """A scheduler whose run a test takes step by step."""
+
+    def __init__(self) -> None:
+        self.loop = VirtualTimeLoop()
+        self.recipe = HandDrivenRecipe()
+        self.scheduler = Scheduler(self.recipe)
+        self.running: asyncio.Task[ExitState]
+
+    @property
+    def executor(self) -> HandDriven:
+        return self.recipe.executor
+
+    def begin(self, **options: Unpack[RunOptions]) -> None:
+        """Start a run, and let it come to rest."""
+        self.running = self.loop.create_task(self.scheduler.async_run(**options))
+        self.loop.run_until_idle()
+
+    def do(self, action: Callable[[], R]) -> R:
+        """Do something in the loop, let the run come to rest, and return what the action did."""
+        outcome: Future[R] = Future()
+
+        def act() -> None:
+            try:
+                outcome.set_result(action())
+            except Exception as error:
+                outcome.set_exception(error)
+
+        self.loop.call_soon(act)
+        self.loop.run_until_idle()
+        return outcome.result()
+
+    def end(self) -> ExitState:
+        """Have the run end at once; returns, or raises, how it did."""
+        self.do(self.scheduler.stop)
+        for job in self.executor.open_jobs():
+            self.do(job.finish)
+        return self.running.result()
+
+
+@contextmanager
+def hand_driven() -> Generator[HandDrivenRun]:
+    """A scheduler in a loop that is closed in the end, and in which nothing went unnoticed."""
+    run = HandDrivenRun()
+    try:
+        yield run
+    finally:
+        run.loop.close()
+    assert run.loop.complaints == []
