@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from amltk.backends.base import n_cores, require_at_least_one
-from amltk.backends.start_method import ProcessContext, StartMethod
+from amltk.backends.base import n_cores, require_at_least_one, require_initializer
+from amltk.backends.start_method import ProcessContext, StartMethod, context_for
+from amltk.backends.thread_pool import ThreadPool
 
 if TYPE_CHECKING:
     from amltk.backends.worker_pool import WorkerPool
@@ -39,6 +39,8 @@ class Processes:
     def __post_init__(self) -> None:
         require_at_least_one("max_workers", self.max_workers)
         require_at_least_one("max_tasks_per_child", self.max_tasks_per_child)
+        require_initializer(self.initializer, self.initargs)
+        context_for(self.mp_context)
 
     def open(self) -> WorkerPool:
         """Make a new pool; forked processes start now, others with the calls they are needed for."""
@@ -58,7 +60,7 @@ class Threads:
     """Threads of this process.
 
     Python cannot stop a thread from outside: with `run(wait=False)` and on Ctrl-C a call that is
-    running is abandoned, which means that it goes on and nobody hears what comes of it.
+    running is abandoned. It goes on, nobody hears what comes of it, and it ends with the program.
     """
 
     max_workers: int | None = None
@@ -72,8 +74,11 @@ class Threads:
 
     def __post_init__(self) -> None:
         require_at_least_one("max_workers", self.max_workers)
+        require_initializer(self.initializer, self.initargs)
 
-    def open(self) -> ThreadPoolExecutor:
+    def open(self) -> ThreadPool:
         """Make a new pool; its threads start with the first calls."""
         begin = self.initializer and partial(self.initializer, *self.initargs)
-        return ThreadPoolExecutor(self.max_workers, self.thread_name_prefix, begin)
+        return ThreadPool(
+            self.max_workers or min(32, n_cores() + 4), name=self.thread_name_prefix, begin=begin
+        )
