@@ -19,7 +19,9 @@ steps = st.lists(
 
 
 @given(items=st.lists(st.integers()), script=steps)
-def test_it_is_a_stack_before_the_items_before_a_queue(items: list[int], script: list[Step]) -> None:
+def test_it_is_a_stack_before_the_items_before_a_queue(
+    items: list[int], script: list[Step]
+) -> None:
     """
     For every script, `Requeue` gives what (a stack, then the items, then a queue) would give.
     """

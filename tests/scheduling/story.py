@@ -109,10 +109,10 @@ class Story:
             self.log.append(Entry("!fail"))
 
     def _settle(self) -> None:
-        """Let the run come to rest. The loop ends with the interrupt that a run ends with."""
+        """Let the run come to rest; asyncio raises out of the loop what leaves the program."""
         try:
             self.run.loop.run_until_idle()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             self._settle()
 
     # What can be done: by callbacks, or by a coroutine of the user.
@@ -186,7 +186,7 @@ class Story:
     def burst(self, step: Step) -> None:
         """Several jobs end before anybody looks, and maybe late; every other one fails."""
         for i, done in enumerate(self.run.executor.open_jobs()[: step.n]):
-            done.finish() if i % 2 else done.fail(KeyError())
+            done.finish() if i % 2 else done.fail((KeyError, SystemExit)[i // 2 % 2]())
         self.advance(step)
 
     def work_off(self) -> None:

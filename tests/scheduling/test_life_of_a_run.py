@@ -81,7 +81,8 @@ def every_future_ends_once(story: Story) -> None:
     counts = story.scheduler.event_counts
     ended = counts["on_future_done"] + counts["on_future_cancelled"]
     assert counts["on_future_submitted"] == ended == len(story.numbers)
-    assert counts == Counter(e.what for e in story.log if e.what in counts) | counts
+    logged = Counter(entry.what for entry in story.log)
+    assert all(logged[str(event)] == count for event, count in counts.items())
 
 
 def it_says_when_it_is_empty(log: list[Entry]) -> None:
@@ -90,8 +91,6 @@ def it_says_when_it_is_empty(log: list[Entry]) -> None:
     something was submitted or the run was ending.
     """
     pending = 0
-    interesting = [e.what for e in log if e.what != "on_submitted" and not e.what.startswith("on_f")]
-    assert interesting[0] == "on_start"
     looks = [e.what for e in log if e.what in {"on_start", "on_empty", *ENDINGS, *MOVES}]
     for event, following in pairwise(looks):
         pending += MOVES.get(event, 0)

@@ -309,9 +309,7 @@ limits = st.none() | st.integers(1, 4)
 @given(
     max_calls=limits,
     max_concurrent=limits,
-    again=st.lists(
-        st.tuples(st.sampled_from(sorted(SUBMITTERS)), st.integers(1, 3)), max_size=4
-    ),
+    again=st.lists(st.tuples(st.sampled_from(sorted(SUBMITTERS)), st.integers(1, 3)), max_size=4),
     script=st.lists(steps, max_size=15),
 )
 def test_limits_hold(
@@ -345,7 +343,9 @@ def test_the_events_pass_the_task_and_every_argument() -> None:
     with hand_driven() as run:
         other = run.scheduler.task(abs)
         task = run.scheduler.task(pow, plugins=CallLimiter(not_while_running=other))
-        task.on("disabled-due-to-running-task")(lambda *args, **kwargs: heard.append((args, kwargs)))
+        task.on("disabled-due-to-running-task")(
+            lambda *args, **kwargs: heard.append((args, kwargs))
+        )
         run.begin(end_on_empty=False)
         run.do(lambda: other(-1))
         assert run.do(lambda: task(2, exp=3)) is None
