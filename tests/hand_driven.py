@@ -15,8 +15,8 @@ from typing import Any
 
 from typing_extensions import ParamSpec, TypeVar, Unpack, override
 
-from amltk import Scheduler
-from amltk.scheduling import ExitState
+from amltk import Scheduler, Subscriber, Task
+from amltk.scheduling import CallFuture, ExitState
 from amltk.scheduling.run_options import RunOptions
 from tests.virtual_time import VirtualTimeLoop
 
@@ -31,7 +31,7 @@ class HandJob:
     function: Callable[..., Any]
     args: tuple[object, ...]
     kwargs: dict[str, object]
-    future: Future[Any] = field(default_factory=Future)
+    future: Future[Any] = field(default_factory=Future[Any])
 
     def start(self) -> None:
         """Let it run, from when on it cannot be cancelled any more."""
@@ -131,6 +131,36 @@ class HandDrivenRun:
         for job in self.executor.open_jobs():
             self.do(job.finish)
         return self.running.result()
+
+
+Log = list[tuple[object, ...]]
+
+
+def begun(run: HandDrivenRun, task: Task[..., Any]) -> Log:
+    """Start a run that ends when it is told to, and write down all it says about futures.
+
+    Each line has the name of an event, of the scheduler or the task, and what it passed.
+    """
+    log: Log = []
+
+    def hear(name: str, subscriber: Subscriber) -> None:
+        def write_down(*args: object, **kwargs: object) -> None:
+            log.append((name, *args, *kwargs.items()))
+
+        subscriber.add(write_down)
+
+    for subscriber in [*run.scheduler.emitter, *task.emitter]:
+        if subscriber.event.name not in {"on_start", "on_empty"}:
+            hear(subscriber.event.name, subscriber)
+    run.begin(end_on_empty=False, on_exception="ignore")
+    return log
+
+
+def submitted(run: HandDrivenRun, call: Callable[[], asyncio.Future[R] | None]) -> CallFuture[R]:
+    """Make a call that no plugin refuses."""
+    future = run.do(call)
+    assert isinstance(future, CallFuture)
+    return future
 
 
 @contextmanager

@@ -89,7 +89,8 @@ def test_only_the_run_knows_the_event_loop(module: str) -> None:
     """
     Of asyncio, all others know the type of a future, and what makes one; most not even that.
     """
-    allowed = {"Future", "AbstractEventLoop"} if module.startswith("amltk.scheduling.") else set()
+    types = ("Future", "AbstractEventLoop")
+    allowed = set(types if module.startswith("amltk.scheduling.") else ())
     tree = parsed(module)
     used = {
         *(a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names

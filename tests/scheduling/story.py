@@ -38,8 +38,8 @@ class Plan(NamedTuple):
 
     @property
     def policy(self) -> Policy:
-        policy = self.options.get("on_exception")
-        assert policy == "raise" or policy == "end" or policy == "ignore"
+        policy = self.options.get("on_exception", "raise")
+        assert isinstance(policy, str)
         return policy
 
 
@@ -132,7 +132,8 @@ class Story:
         getattr(self, step.what)(step)
 
     def submit(self, _: Step) -> None:
-        self.scheduler.submit(job)
+        future = self.scheduler.submit(job)
+        assert future in self.numbers, "subscribers were told before it was returned"
 
     def call(self, _: Step) -> None:
         self.task()
@@ -166,7 +167,7 @@ class Story:
             self._note("!late")
 
     def cancel(self, step: Step) -> None:
-        if futures := list(self.scheduler.queue):
+        if futures := self.queue():
             future = futures[step.n % len(futures)]
             self.cancelled_by_hand.add(self.numbers[future])
             future.cancel()
@@ -208,7 +209,9 @@ class Story:
     # What can be asked.
 
     def queue(self) -> list[CallFuture[Any]]:
-        return [future for future in self.numbers if future in self.scheduler.queue]
+        """What the scheduler says is pending."""
+        futures = list(self.scheduler.queue)
+        return [future for future in futures if isinstance(future, CallFuture)]
 
     def has(self, *entries: str) -> bool:
         return any(entry.what in entries for entry in self.log)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from amltk.scheduling import ExitCode
+from amltk.scheduling.lifecycle import is_group
 from tests.scheduling.story import CODES, ENDINGS, TIMEOUT, Entry, Plan, Step, Story
 
 # While it runs.
@@ -25,7 +26,7 @@ def what_is_pending_is_known(story: Story) -> None:
     """
     pending = [n for n in story.numbers.values() if not story.ended(n)]
     of_task = [n for n in pending if "on_submitted" in story.of(n)]
-    assert [story.numbers[f] for f in story.task.futures()] == of_task
+    assert [n for f, n in story.numbers.items() if f in story.task.futures()] == of_task
     assert story.task.n_running == len(of_task)
     if not story.running.done():
         assert sorted(story.numbers[f] for f in story.queue()) == pending
@@ -158,9 +159,12 @@ def looked_at(story: Story, reasons: list[str]) -> list[str]:
 
 
 def leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
-    return [error]
+    """The errors that are in a group, or the error itself."""
+    return (
+        [leaf for inner in error.exceptions for leaf in leaves(inner)]
+        if is_group(error)
+        else [error]
+    )
 
 
 def the_caller_hears_how_it_ended(story: Story) -> None:
