@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from amltk.scheduling import Call, CallFuture
-from amltk.scheduling.call import refuse_what_cannot_be_submitted
+from amltk.scheduling.call import future_of, refuse_what_cannot_be_submitted
 from tests.virtual_time import VirtualTimeLoop
 
 
@@ -127,7 +127,7 @@ def source() -> Future[int]:
 def future(
     loop: VirtualTimeLoop, source: Future[int], cancelled: list[Future[Any]]
 ) -> CallFuture[int]:
-    return CallFuture(Call.of(power, 2), None, source, cancelled.append, loop=loop)
+    return future_of(Call.of(power, 2), None, source, cancelled.append, loop)
 
 
 def test_it_is_an_asyncio_future_that_knows_its_call(future: CallFuture[int]) -> None:
@@ -208,7 +208,7 @@ def test_nobody_has_to_look_at_a_failure(
     A future that failed goes away in silence: it is published, so asyncio has nothing to complain of.
     """
     source: Future[int] = Future()
-    CallFuture(Call.of(power, 2), None, source, cancelled.append, loop=loop).fail(ValueError())
+    future_of(Call.of(power, 2), None, source, cancelled.append, loop).fail(ValueError())
     gc.collect()
     assert loop.complaints == []
 

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from amltk.scheduling import ExitCode
 from amltk.scheduling.lifecycle import is_group
+from amltk.scheduling.run_options import RunOptions
 from tests.scheduling.story import CODES, ENDINGS, TIMEOUT, Entry, Plan, Step, Story
 
 # While it runs.
@@ -23,8 +24,10 @@ from tests.scheduling.story import CODES, ENDINGS, TIMEOUT, Entry, Plan, Step, S
 def what_is_pending_is_known(story: Story) -> None:
     """
     Pending is what was submitted and has no outcome: in the scheduler's queue, and in the task.
+    What was cancelled is not, even while it runs on.
     """
     pending = [n for n in story.numbers.values() if not story.ended(n)]
+    assert not story.cancelled_by_hand.intersection(pending)
     of_task = [n for n in pending if "on_submitted" in story.of(n)]
     assert [n for f, n in story.numbers.items() if f in story.task.futures()] == of_task
     assert story.task.n_running == len(of_task)
@@ -189,6 +192,7 @@ def the_caller_hears_how_it_ended(story: Story) -> None:
 
 
 EVENTS = [
+    *("on_future_submitted", "on_submitted", "on_empty", "on_finishing"),  # the likelier ones
     *("on_start", "on_empty", "on_stop", "on_timeout", "on_finishing", "on_finished"),
     *("on_future_submitted", "on_future_done", "on_future_result", "on_future_exception"),
     *("on_future_cancelled", "on_submitted", "on_done", "on_result", "on_exception"),
@@ -274,6 +278,18 @@ class LifeOfARun(RuleBasedStateMachine):
         again.work_off()
         assert again.log == self.story.log
         assert str(again.scheduler.exit_state) == str(self.story.scheduler.exit_state)
+
+
+def test_a_failure_is_noticed_when_it_happens() -> None:
+    """
+    Also if nothing else happens: a coroutine submits, and a callback that hears of it fails.
+    """
+    options: RunOptions = {"end_on_empty": False, "wait": True, "on_exception": "raise"}
+    story = Story(Plan(options, [], [("on_future_submitted", "fail", 1)]))
+    story.take(Step("submit"))
+    assert story.is_closing()
+    story.work_off()
+    the_caller_hears_how_it_ended(story)
 
 
 TestLifeOfARun = LifeOfARun.TestCase

@@ -70,6 +70,7 @@ def test_a_cancelled_call_is_cancelled_and_nothing_else(started: bool) -> None:
         if started:
             job.start()
         assert run.do(future.cancel)
+        assert log == [("on_future_cancelled", future), ("on_cancelled", future)]
         if started:
             run.do(job.finish)
         assert log == [("on_future_cancelled", future), ("on_cancelled", future)]
