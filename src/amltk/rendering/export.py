@@ -8,6 +8,7 @@ from html import escape
 
 from rich import get_console
 from rich.console import Console, RenderableType
+from rich.terminal_theme import TerminalTheme
 
 __all__ = ["as_html", "as_text", "mimebundle"]
 
@@ -15,9 +16,25 @@ WIDTH = 100
 """Columns, unless there is less room."""
 
 PAGE = (
-    '<pre style="white-space:pre;overflow-x:auto;line-height:1.35;font-size:{size};'
+    '<pre style="white-space:pre;overflow-x:auto;line-height:1.25;font-size:{size};'
     "font-family:Menlo,'DejaVu Sans Mono',Consolas,'Courier New',monospace\">{{code}}</pre>\n"
 )
+
+ON_ANY_PAGE = TerminalTheme(
+    (255, 255, 255),
+    (0, 0, 0),
+    [
+        (128, 128, 128),
+        (214, 58, 58),
+        (46, 158, 79),
+        (184, 134, 11),
+        (58, 123, 213),
+        (170, 88, 200),
+        (24, 150, 170),
+        (160, 160, 160),
+    ],
+)
+"""Colours that can be read on a bright page and on a dark one."""
 
 
 def as_html(renderable: RenderableType, *, width: int = WIDTH, font_size: str = "inherit") -> str:
@@ -31,7 +48,7 @@ def as_html(renderable: RenderableType, *, width: int = WIDTH, font_size: str = 
     console = recorder(width)
     console.print(renderable)
     page = PAGE.format(size=escape(font_size).replace("{", "").replace("}", ""))
-    return console.export_html(code_format=page, inline_styles=True)
+    return console.export_html(theme=ON_ANY_PAGE, code_format=page, inline_styles=True)
 
 
 def as_text(renderable: RenderableType, *, width: int = WIDTH) -> str:

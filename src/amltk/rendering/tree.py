@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.highlighter import ReprHighlighter
+from rich.highlighter import RegexHighlighter
 from rich.text import Text
 from rich.tree import Tree
 
@@ -49,7 +49,20 @@ QUIET = "dim"
 STATES = {"running": "bold green", "closing": "bold yellow", "ended": "green"}
 FAILED = "bold red"
 
-highlighted = ReprHighlighter()
+
+
+class CallHighlighter(RegexHighlighter):
+    """Colours the name, the numbers and the strings of a call; yellow is left to the counts."""
+
+    base_style = "repr."
+    highlights = (
+        r"^(?P<call>[^(\s]+)\(",
+        r"(?<![\w.])(?P<number>-?\d[\d_]*\.?\d*(?:e[-+]?\d+)?)(?!\w)",
+        r"(?P<str>'[^']*'|\"[^\"]*\")",
+    )
+
+
+highlighted = CallHighlighter()
 
 
 def scheduler_tree(scheduler: Scheduler, *, compact: bool = False) -> Tree:
