@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from typing_extensions import ParamSpec, TypeVar, override
 
 from amltk.backends.job import Job
 from amltk.backends.payload import Packed, unpack_outcome
+from amltk.backends.signals import deaf_from_birth
 from amltk.backends.termination import end_pool
 
 __all__ = ["ReopeningPool"]
@@ -24,7 +26,8 @@ __all__ = ["ReopeningPool"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Compute = Callable[[Callable[..., object], tuple[object, ...], Mapping[str, object]], Packed]
+Pack = Callable[[Callable[..., object], tuple[object, ...], Mapping[str, object]], Packed]
+Compute = Callable[[bytes], Packed]
 
 
 class ReopeningPool(Executor):
@@ -34,20 +37,29 @@ class ReopeningPool(Executor):
         open_pool: Makes a pool, or gets one.
         at_most: Calls that the pool has in hand at any time.
         owned: Whether the pool is shut down with this executor; otherwise it is left as it is.
-        compute: What runs in the worker: computes a call and packs what comes of it.
+        pack: Packs a call; called here.
+        compute: Computes a packed call and packs what comes of it; called in the worker.
     """
 
     def __init__(
-        self, open_pool: Callable[[], Executor], at_most: int, *, owned: bool, compute: Compute
+        self,
+        open_pool: Callable[[], Executor],
+        at_most: int,
+        *,
+        owned: bool,
+        pack: Pack,
+        compute: Compute,
     ) -> None:
         self._open_pool = open_pool
         self._at_most = at_most
         self._owned = owned
+        self._pack = pack
         self._compute = compute
         self._pool = open_pool()
         self._queue: deque[Job] = deque()
         self._in_hand = 0
         self._shut = False
+        self._awaited = False
         self._changed = threading.Condition(threading.RLock())
 
     @override
@@ -70,8 +82,9 @@ class ReopeningPool(Executor):
         """Take no more calls; those that are left are computed, unless they are cancelled."""
         with self._changed:
             self._shut = True
+            self._awaited = self._awaited or wait
             while cancel_futures and self._queue:
-                self._queue.pop().future.cancel()
+                self._queue.pop().cancel()
             if wait:
                 self._changed.wait_for(self._is_done)
         if self._owned and self._is_done():
@@ -98,19 +111,20 @@ class ReopeningPool(Executor):
 
     def _hand(self, job: Job) -> None:
         try:
-            inner = self._give_to_pool(job)
+            inner = self._give_to_pool(bytes(self._pack(job.function, job.args, job.kwargs)))
         except Exception as error:  # noqa: BLE001
             self._in_hand -= 1
             job.future.set_exception(error)
         else:
             inner.add_done_callback(partial(self._done, job))
 
-    def _give_to_pool(self, job: Job) -> Future[Packed]:
-        try:
-            return self._pool.submit(self._compute, job.function, job.args, job.kwargs)
-        except BrokenExecutor:  # it broke with an earlier call: this one goes to a new pool
-            self._pool = self._open_pool()
-            return self._pool.submit(self._compute, job.function, job.args, job.kwargs)
+    def _give_to_pool(self, packed: bytes) -> Future[Packed]:
+        with deaf_from_birth() if self._owned else nullcontext():  # the pool may start workers
+            try:
+                return self._pool.submit(self._compute, packed)
+            except BrokenExecutor:  # it broke with an earlier call: this one goes to a new pool
+                self._pool = self._open_pool()
+                return self._pool.submit(self._compute, packed)
 
     def _done(self, job: Job, inner: Future[Packed]) -> None:
         error, result = outcome_in(inner)
@@ -122,8 +136,9 @@ class ReopeningPool(Executor):
             self._in_hand -= 1
             self._hand_out()
             self._changed.notify_all()
-            drained = self._shut and self._is_done()
-        if drained and self._owned:
+            # Who waits for the end shuts the pool, too: it can wait for the pool's processes.
+            to_shut = self._shut and self._is_done() and not self._awaited
+        if to_shut and self._owned:
             self._pool.shutdown(wait=False)
 
 

@@ -7,13 +7,13 @@ closed, which happens at the latest when the process that owns the pool is gone.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from amltk.backends.payload import outcome_of_packed, pack_error
+from amltk.backends.payload import outcome_of, pack_error
+from amltk.backends.signals import leave_signals_alone
 
 __all__ = ["READY", "STOP", "WorkerPlan", "serve"]
 
@@ -42,8 +42,7 @@ def serve(connection: Connection, plan: WorkerPlan, inherited: Iterable[Connecti
         inherited: The pool's ends of connections, of which a forked worker has copies: while it
             keeps them open, nobody notices that the pool is gone.
     """
-    # Ctrl-C goes to every process in the terminal. What happens to workers the run decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_signals_alone()
     for other in inherited:
         other.close()
     with connection, suppress(EOFError, ConnectionError):
@@ -68,5 +67,5 @@ def compute(connection: Connection, max_calls: int | None) -> None:
         packed_call = connection.recv_bytes()
         if packed_call == STOP:
             return
-        connection.send_bytes(outcome_of_packed(packed_call))
+        connection.send_bytes(outcome_of(packed_call))
         computed += 1
