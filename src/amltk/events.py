@@ -8,14 +8,20 @@ were registered, which is what makes a program written with them reproducible.
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, overload
 
 from typing_extensions import ParamSpec, TypedDict, TypeVar, Unpack, override
 
+from amltk.callbacks import (
+    INTERRUPTS,
+    name_of,
+    raise_together,
+    refuse_what_cannot_be_called,
+    repeat,
+)
 from amltk.exceptions import EventNotKnownError
 from amltk.pace import Pace
 
@@ -29,9 +35,6 @@ E = ParamSpec("E")
 Q = ParamSpec("Q", default=...)
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-INTERRUPTS = (KeyboardInterrupt, SystemExit)
-"""What is never held back until the other callbacks have run."""
 
 
 class CallbackFor(Protocol[E, T_co, Q]):
@@ -123,7 +126,7 @@ class Channel:
     __slots__ = ("callbacks", "count", "event", "registrations")
 
     def __init__(self, event: Event) -> None:
-        self.event = event
+        self.event: Event = event
         self.count: int = 0
         # Replaced, never changed: an emission in progress keeps the tuple it began with.
         self.registrations: tuple[Registration, ...] = ()
@@ -224,7 +227,7 @@ class Subscriber(Generic[P]):
         """
         self._channel.remove(callback)
 
-    def emit(self, *args: P.args, **kwargs: P.kwargs) -> None:
+    def emit(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Call every callback that is due, in the order of registration.
 
         Raises:
@@ -359,67 +362,3 @@ class Emitter:
         from amltk.rendering.tree import emitter_tree  # noqa: PLC0415
 
         return emitter_tree(self)
-
-
-def name_of(function: Callable[..., object]) -> str:
-    """What to call a function in a message."""
-    return getattr(function, "__qualname__", None) or repr(function)
-
-
-def refuse_what_cannot_be_called(callback: object, event: Event) -> None:
-    if not callable(callback):
-        raise TypeError(
-            f"A callback of {event} has to be callable, and {callback!r} is not. "
-            "Pass the function itself, not what it returns."
-        )
-    if is_async(callback):
-        raise TypeError(
-            f"{name_of(callback)}() cannot be a callback of {event}: it is an `async def`, and "
-            "callbacks are called, not awaited. Make it a plain `def`; inside of it, "
-            "asyncio.create_task(...) starts a coroutine."
-        )
-
-
-def is_async(function: Callable[..., object]) -> bool:
-    """Whether calling a function gives a coroutine or an async generator instead of a result."""
-    call = getattr(function, "__call__", None)  # noqa: B004
-    return any(
-        inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in (function, call)
-    )
-
-
-def repeat(
-    callback: Callable[..., object],
-    times: int,
-    args: Iterable[object],
-    kwargs: Mapping[str, object],
-) -> None:
-    """Call a callback so many times in a row, each time whatever came of the one before."""
-    errors: list[BaseException] = []
-    for _ in range(times):
-        try:
-            callback(*args, **kwargs)
-        except INTERRUPTS:
-            raise
-        except BaseException as error:  # noqa: BLE001
-            errors.append(error)
-    if errors:
-        raise errors[0] if len(errors) == 1 else Repeated(errors)
-
-
-class Repeated(BaseException):
-    """Carries what several repeats of one callback raised to the emission they belong to."""
-
-    def __init__(self, errors: list[BaseException]) -> None:
-        super().__init__()
-        self.errors = errors
-
-
-def raise_together(event: Event, errors: list[BaseException]) -> None:
-    """Raise the one error there is, or all of them as a group."""
-    flat: list[BaseException] = []
-    for error in errors:
-        flat.extend(error.errors if isinstance(error, Repeated) else [error])
-    if len(flat) == 1:
-        raise flat[0]
-    raise BaseExceptionGroup(f"{len(flat)} calls of callbacks of {event} failed", flat)

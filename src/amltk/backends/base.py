@@ -43,7 +43,7 @@ class Given:
         Raises:
             ExecutorShutdownError: If an earlier run has shut it down.
         """
-        if self.executor in closed:
+        if id(self.executor) in closed:
             raise ExecutorShutdownError(
                 f"{type(self.executor).__name__} cannot be used again: it was shut down at the "
                 "end of an earlier run. Give each run a new executor; or keep this one open with "
@@ -84,10 +84,22 @@ def summary(backend: object) -> str:
     return f"{type(backend).__name__}({', '.join(said)})"
 
 
-def require_at_least_one(name: str, value: int | None) -> None:
-    """Refuse a count of workers that could never do anything."""
-    if value is not None and (isinstance(value, bool) or value < 1):
-        raise ValueError(f"`{name}={value}` is no number of workers: it has to be at least 1.")
+def require_at_least_one(name: str, value: object) -> None:
+    """Refuse a count that could never do anything."""
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"`{name}={value!r}` has to be a whole number, or None.")
+    if value < 1:
+        raise ValueError(f"`{name}={value}` would never compute anything: it has to be at least 1.")
+
+
+def require_initializer(initializer: object, initargs: object) -> None:
+    """Refuse what could not be called in a worker."""
+    if initializer is not None and not callable(initializer):
+        raise TypeError(f"`initializer={initializer!r}` has to be a function, or None.")
+    if not isinstance(initargs, tuple):
+        raise TypeError(f"`initargs={initargs!r}` has to be a tuple of arguments.")
 
 
 def n_cores() -> int:

@@ -14,11 +14,9 @@ __all__ = ["Job"]
 R = TypeVar("R", default=Any)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Job(Generic[R]):
     """A call that somebody waits for."""
-
-    __slots__ = ("args", "function", "future", "kwargs")
 
     future: Future[R]
     """Where the outcome goes."""
@@ -28,3 +26,8 @@ class Job(Generic[R]):
     """Its positional arguments."""
     kwargs: Mapping[str, object]
     """Its keyword arguments."""
+
+    def cancel(self) -> None:
+        """Cancel the future, and tell those who wait for it among others."""
+        if self.future.cancel():
+            self.future.set_running_or_notify_cancel()

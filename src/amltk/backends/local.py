@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from amltk.backends.base import n_cores, require_at_least_one
-from amltk.backends.start_method import ProcessContext, StartMethod
+from amltk.backends.base import n_cores, require_at_least_one, require_initializer
+from amltk.backends.start_method import ProcessContext, StartMethod, context_for
 from amltk.backends.thread_pool import ThreadPool
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Processes:
     def __post_init__(self) -> None:
         require_at_least_one("max_workers", self.max_workers)
         require_at_least_one("max_tasks_per_child", self.max_tasks_per_child)
+        require_initializer(self.initializer, self.initargs)
+        context_for(self.mp_context)
 
     def open(self) -> WorkerPool:
         """Make a new pool; forked processes start now, others with the calls they are needed for."""
@@ -72,6 +74,7 @@ class Threads:
 
     def __post_init__(self) -> None:
         require_at_least_one("max_workers", self.max_workers)
+        require_initializer(self.initializer, self.initargs)
 
     def open(self) -> ThreadPool:
         """Make a new pool; its threads start with the first calls."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.context import BaseContext
 from typing import Any, Literal, TypeAlias
 
-from amltk.backends.base import needs, require_at_least_one
-from amltk.backends.payload import Packed, outcome_of
+from amltk.backends.base import needs, require_at_least_one, require_initializer
+from amltk.backends.payload import outcome_of, pack_call
 from amltk.backends.reopening import ReopeningPool
+from amltk.backends.worker import leave_signals_alone
 
 __all__ = ["Loky"]
 
 Reducers: TypeAlias = Mapping[type[Any], Callable[[Any], object]]
 """Functions that reduce objects of a type for pickling."""
+
+CONTEXTS = ("loky", "loky_init_main", "spawn", "fork", "forkserver")
+"""The names of loky's ways to start a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,9 @@ class Loky:
 
     max_workers: int | None = None
     """Number of processes; one per core if `None`."""
-    context: Literal["loky", "spawn", "fork", "forkserver"] | BaseContext | None = None
+    context: (
+        Literal["loky", "loky_init_main", "spawn", "fork", "forkserver"] | BaseContext | None
+    ) = None
     """How processes are started; loky's own way if `None`."""
     timeout: float | None = 10
     """Seconds after which a worker that has nothing to do ends; never if `None`."""
@@ -37,19 +43,27 @@ class Loky:
     """With `reuse`: end the workers of the shared pool if it has to be resized."""
     reuse: bool | Literal["auto"] = False
     """Use loky's pool that is shared by the whole process, and leave it open after the run."""
-    job_reducers: Reducers | None = None
+    job_reducers: Reducers | None = field(default=None, hash=False)
     """How to pickle the arguments of calls that cannot be pickled as they are, by type."""
-    result_reducers: Reducers | None = None
+    result_reducers: Reducers | None = field(default=None, hash=False)
     """The same for results."""
     initializer: Callable[..., object] | None = None
     """Called in each worker before its first call."""
     initargs: tuple[object, ...] = ()
     """Arguments of the initializer."""
-    env: Mapping[str, str] | None = None
+    env: Mapping[str, str] | None = field(default=None, hash=False)
     """Environment variables that are set in the workers before anything is imported."""
 
     def __post_init__(self) -> None:
         require_at_least_one("max_workers", self.max_workers)
+        require_initializer(self.initializer, self.initargs)
+        if isinstance(self.context, str) and self.context not in CONTEXTS:
+            raise ValueError(
+                f"`context={self.context!r}` is no way to start a process. Use one of "
+                f"{', '.join(CONTEXTS)}, a context, or None."
+            )
+        if self.timeout is not None and self.timeout < 0:
+            raise ValueError(f"`timeout={self.timeout}` is no time: give seconds, or None.")
 
     def open(self) -> ReopeningPool:
         """Make a new pool, or get the shared one.
@@ -59,10 +73,17 @@ class Loky:
         """
         with needs("loky", extra="loky"):
             import loky  # noqa: PLC0415
+            from loky.backend.reduction import dumps  # noqa: PLC0415
 
         at_most = self.max_workers or loky.cpu_count()
         open_pool = self._shared_pool if self.reuse else self._own_pool
-        return ReopeningPool(open_pool, at_most, owned=not self.reuse, compute=compute)
+        return ReopeningPool(
+            open_pool,
+            at_most,
+            owned=not self.reuse,
+            pack=partial(pack_call, dumps=partial(dumps, reducers=self.job_reducers)),
+            compute=partial(compute, result_reducers=self.result_reducers),
+        )
 
     def _own_pool(self) -> Executor:
         import loky  # noqa: PLC0415
@@ -97,15 +118,13 @@ class Loky:
 
 def begin(initializer: Callable[..., object] | None, initargs: tuple[object, ...]) -> None:
     """What a worker does first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what happens to workers the run decides
+    leave_signals_alone()
     if initializer is not None:
         initializer(*initargs)
 
 
-def compute(
-    function: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
-) -> Packed:
+def compute(packed: bytes, *, result_reducers: Reducers | None) -> bytes:
     """Compute a call, in a worker; its outcome is packed here, where it cannot break the pool."""
     from loky.backend.reduction import dumps  # noqa: PLC0415
 
-    return outcome_of(function, args, kwargs, dumps)
+    return bytes(outcome_of(packed, partial(dumps, reducers=result_reducers)))

@@ -10,17 +10,17 @@ import pickle
 import traceback
 from collections.abc import Callable, Mapping
 from multiprocessing.reduction import ForkingPickler
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from typing_extensions import override
 
+from amltk.callbacks import name_of
 from amltk.exceptions import NotPicklableError
 
 __all__ = [
     "Packed",
     "RemoteTraceback",
     "outcome_of",
-    "outcome_of_packed",
     "pack_call",
     "pack_error",
     "unpack_outcome",
@@ -43,7 +43,10 @@ class RemoteTraceback(Exception):  # noqa: N818 - it is a cause, nobody raises i
 
 
 def pack_call(
-    function: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+    function: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+    dumps: Callable[[object], Packed] = ForkingPickler.dumps,
 ) -> Packed:
     """Pickle a call.
 
@@ -51,37 +54,27 @@ def pack_call(
         NotPicklableError: If the function or an argument cannot be pickled.
     """
     try:
-        return ForkingPickler.dumps((function, args, kwargs))
-    except Exception as error:
+        return dumps((function, args, kwargs))
+    except BaseException as error:
         raise NotPicklableError(
-            f"Cannot send {function!r} with its arguments to a worker: {explained(error)}. "
+            f"Cannot send {name_of(function)}() with its arguments to a worker: {said(error)}. "
             "Functions have to be defined at the top level of a module, and arguments have to "
             "be picklable."
         ) from error
 
 
-def outcome_of_packed(packed_call: bytes) -> Packed:
+def outcome_of(
+    packed_call: Packed, dumps: Callable[[object], Packed] = ForkingPickler.dumps
+) -> Packed:
     """Compute a packed call, in the worker, and pack what comes of it."""
     try:
         function, args, kwargs = pickle.loads(packed_call)
     except BaseException as error:  # noqa: BLE001
-        return pack_error(
-            NotPicklableError(
-                f"A worker cannot unpickle the call it got: {explained(error)}. The function has "
-                "to be importable in the worker under the name it was defined with."
-            ),
-            error,
+        unreadable = NotPicklableError(
+            f"A worker cannot unpickle the call it got: {said(error)}. The function has to be "
+            "importable in the worker under the name it was defined with."
         )
-    return outcome_of(function, args, kwargs)
-
-
-def outcome_of(
-    function: Callable[..., object],
-    args: tuple[object, ...],
-    kwargs: Mapping[str, object],
-    dumps: Callable[[object], Packed] = ForkingPickler.dumps,
-) -> Packed:
-    """Compute a call, in the worker, and pack what comes of it."""
+        return pack_error(unreadable, error, dumps)
     try:
         result = function(*args, **kwargs)
     except BaseException as error:  # noqa: BLE001
@@ -94,11 +87,11 @@ def pack_result(
 ) -> Packed:
     try:
         return dumps((None, result))
-    except Exception as error:  # noqa: BLE001
+    except BaseException as error:  # noqa: BLE001
         kind = type(result).__qualname__
         return pack_error(
             NotPicklableError(
-                f"Cannot send back what {function!r} returned, a {kind}: {explained(error)}. "
+                f"Cannot send back what {name_of(function)}() returned, a {kind}: {said(error)}. "
                 "Return something that can be pickled."
             ),
             error,
@@ -112,26 +105,28 @@ def pack_error(
     dumps: Callable[[object], Packed] = ForkingPickler.dumps,
 ) -> Packed:
     """Pickle an exception with the traceback of where it comes from."""
-    trace = "".join(traceback.format_exception(origin))
+    trace = traced(origin)
     try:
         packed = dumps((error, trace))
-        pickle.loads(packed)  # many exceptions can be pickled but not unpickled
-    except Exception as reason:  # noqa: BLE001
-        replacement = NotPicklableError(
-            f"The call raised {type(error).__qualname__}: {error}. The exception itself cannot be "
-            f"sent back: {explained(reason)}. Its arguments have to be those of its `__init__`."
-        )
-        packed = dumps((replacement, trace))
-    return packed
+        if type(pickle.loads(packed)[0]) is type(error):
+            return packed
+        reason = "it would arrive as something else"
+    except BaseException as failure:  # noqa: BLE001 - many can be pickled but not unpickled
+        reason = said(failure)
+    replacement = NotPicklableError(
+        f"The call raised {said(error)}. The exception itself cannot be sent back: {reason}. "
+        "What it passes to `Exception.__init__` has to be what its own `__init__` takes."
+    )
+    return dumps((replacement, trace))
 
 
-def unpack_outcome(packed: Packed) -> tuple[BaseException | None, object]:
+def unpack_outcome(packed: Packed) -> tuple[BaseException | None, Any]:
     """The exception, or `None` and the result, that a worker sent."""
     try:
         error, value = pickle.loads(packed)
-    except Exception as reason:  # noqa: BLE001
+    except BaseException as reason:  # noqa: BLE001
         unreadable = NotPicklableError(
-            f"The outcome that a worker sent cannot be unpickled here: {explained(reason)}."
+            f"The outcome that a worker sent cannot be unpickled here: {said(reason)}."
         )
         unreadable.__cause__ = reason
         return unreadable, None
@@ -141,5 +136,16 @@ def unpack_outcome(packed: Packed) -> tuple[BaseException | None, object]:
     return error, None
 
 
-def explained(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+def traced(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except BaseException as failure:  # noqa: BLE001 - its `__str__` is code of somebody else
+        return f"{type(error).__qualname__}, whose traceback cannot be shown: {failure!r}"
+
+
+def said(error: BaseException) -> str:
+    """An exception in a line; whatever its own `__str__` does."""
+    try:
+        return f"{type(error).__qualname__}: {error}"
+    except BaseException:  # noqa: BLE001
+        return type(error).__qualname__

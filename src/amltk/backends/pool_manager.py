@@ -19,10 +19,13 @@ from amltk.backends.payload import pack_call, unpack_outcome
 from amltk.backends.start_method import ProcessContext
 from amltk.backends.worker import READY, WorkerPlan
 from amltk.backends.worker_process import WorkerProcess
-from amltk.events import name_of
-from amltk.exceptions import ExecutorBrokenError, NotPicklableError, WorkerLostError
+from amltk.callbacks import name_of
+from amltk.exceptions import ExecutorBrokenError, WorkerLostError
 
 __all__ = ["PoolManager"]
+
+FAILED_STARTS = 3
+"""Workers that die one after the other before they are ready, until the pool counts as broken."""
 
 
 class PoolManager:
@@ -39,6 +42,7 @@ class PoolManager:
         self._busy: dict[int, Job] = {}
         self._idle: list[WorkerProcess] = []
         self._starting = 0
+        self._failed_starts = 0
         self._lock = threading.RLock()
         self._shut = False
         self._closed = False
@@ -86,9 +90,11 @@ class PoolManager:
 
     def shut_down(self, *, cancel_queued: bool = False) -> None:
         """End when all jobs are done."""
-        self._shut = True
-        for job in self._empty_queue() if cancel_queued else ():
-            job.future.cancel()
+        with self._lock:
+            self._shut = True
+            cancelled = self._empty_queue() if cancel_queued else ()
+        for job in cancelled:
+            job.cancel()
         self._wake()
 
     def join(self) -> None:
@@ -108,15 +114,14 @@ class PoolManager:
                 os.write(self._wake_writer, b".")
 
     def _empty_queue(self) -> Iterable[Job]:
-        with self._lock:
-            queue, self._queue = self._queue, deque()
+        queue, self._queue = self._queue, deque()
         return queue
 
     # What happens in the manager's thread.
 
     def _run(self) -> None:
         try:
-            while self._queue or self._busy or not self._shut:
+            while self._goes_on():
                 self._hand_out()
                 for key, _ in self._selector.select():
                     key.data()
@@ -126,9 +131,14 @@ class PoolManager:
         finally:
             self._close()
 
+    def _goes_on(self) -> bool:
+        # Decided under the lock: nobody can put a job into the queue of a manager that is leaving.
+        with self._lock:
+            return bool(self._queue or self._busy or not self._shut)
+
     def _woken(self) -> None:
-        self._awake = False  # before looking at the queue: who adds to it later wakes us again
         os.read(self._wake_reader, 4096)
+        self._awake = False  # before the queue is looked at: who adds to it later wakes us again
 
     def _hand_out(self) -> None:
         while self._idle and (job := self._next_job()) is not None:
@@ -145,7 +155,7 @@ class PoolManager:
     def _hand(self, job: Job, worker: WorkerProcess) -> None:
         try:
             packed = pack_call(job.function, job.args, job.kwargs)
-        except NotPicklableError as error:
+        except BaseException as error:  # noqa: BLE001
             self._idle.append(worker)
             job.future.set_exception(error)
             return
@@ -177,6 +187,7 @@ class PoolManager:
             self._settle(worker, message)
         elif message == READY:
             self._starting -= 1
+            self._failed_starts = 0
             worker.ready = True
             self._idle.append(worker)
         else:
@@ -202,11 +213,16 @@ class PoolManager:
             return
         self._retire(worker)
         if not worker.ready:
-            self._starting -= 1
-            self._break(worker.death_before_ready())
+            self._never_ready(worker)
         job = self._busy.pop(worker.pid, None)
         if job is not None:
             job.future.set_exception(WorkerLostError(worker.death_during(job.function)))
+
+    def _never_ready(self, worker: WorkerProcess) -> None:
+        self._starting -= 1
+        self._failed_starts += 1
+        if self._failed_starts >= FAILED_STARTS:
+            self._break(worker.death_before_ready())
 
     def _retire(self, worker: WorkerProcess) -> None:
         del self._workers[worker.pid]

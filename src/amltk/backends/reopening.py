@@ -24,7 +24,8 @@ __all__ = ["ReopeningPool"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Compute = Callable[[Callable[..., object], tuple[object, ...], Mapping[str, object]], Packed]
+Pack = Callable[[Callable[..., object], tuple[object, ...], Mapping[str, object]], Packed]
+Compute = Callable[[bytes], Packed]
 
 
 class ReopeningPool(Executor):
@@ -34,15 +35,23 @@ class ReopeningPool(Executor):
         open_pool: Makes a pool, or gets one.
         at_most: Calls that the pool has in hand at any time.
         owned: Whether the pool is shut down with this executor; otherwise it is left as it is.
-        compute: What runs in the worker: computes a call and packs what comes of it.
+        pack: Packs a call; called here.
+        compute: Computes a packed call and packs what comes of it; called in the worker.
     """
 
     def __init__(
-        self, open_pool: Callable[[], Executor], at_most: int, *, owned: bool, compute: Compute
+        self,
+        open_pool: Callable[[], Executor],
+        at_most: int,
+        *,
+        owned: bool,
+        pack: Pack,
+        compute: Compute,
     ) -> None:
         self._open_pool = open_pool
         self._at_most = at_most
         self._owned = owned
+        self._pack = pack
         self._compute = compute
         self._pool = open_pool()
         self._queue: deque[Job] = deque()
@@ -71,7 +80,7 @@ class ReopeningPool(Executor):
         with self._changed:
             self._shut = True
             while cancel_futures and self._queue:
-                self._queue.pop().future.cancel()
+                self._queue.pop().cancel()
             if wait:
                 self._changed.wait_for(self._is_done)
         if self._owned and self._is_done():
@@ -98,19 +107,19 @@ class ReopeningPool(Executor):
 
     def _hand(self, job: Job) -> None:
         try:
-            inner = self._give_to_pool(job)
+            inner = self._give_to_pool(bytes(self._pack(job.function, job.args, job.kwargs)))
         except Exception as error:  # noqa: BLE001
             self._in_hand -= 1
             job.future.set_exception(error)
         else:
             inner.add_done_callback(partial(self._done, job))
 
-    def _give_to_pool(self, job: Job) -> Future[Packed]:
+    def _give_to_pool(self, packed: bytes) -> Future[Packed]:
         try:
-            return self._pool.submit(self._compute, job.function, job.args, job.kwargs)
+            return self._pool.submit(self._compute, packed)
         except BrokenExecutor:  # it broke with an earlier call: this one goes to a new pool
             self._pool = self._open_pool()
-            return self._pool.submit(self._compute, job.function, job.args, job.kwargs)
+            return self._pool.submit(self._compute, packed)
 
     def _done(self, job: Job, inner: Future[Packed]) -> None:
         error, result = outcome_in(inner)

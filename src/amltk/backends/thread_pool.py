@@ -78,7 +78,7 @@ class ThreadPool(Executor):
             self._shut = True
             if cancel_futures:
                 for job in self._queued():
-                    job.future.cancel()
+                    job.cancel()
             self._send_home()
         for thread in self._threads if wait else ():
             thread.join()

@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from amltk.backends.payload import outcome_of_packed, pack_error
+from amltk.backends.payload import outcome_of, pack_error
 
-__all__ = ["READY", "STOP", "WorkerPlan", "serve"]
+__all__ = ["READY", "STOP", "WorkerPlan", "leave_signals_alone", "serve"]
 
 READY = b""
 """The first message of a worker that can take calls."""
@@ -42,13 +42,20 @@ def serve(connection: Connection, plan: WorkerPlan, inherited: Iterable[Connecti
         inherited: The pool's ends of connections, of which a forked worker has copies: while it
             keeps them open, nobody notices that the pool is gone.
     """
-    # Ctrl-C goes to every process in the terminal. What happens to workers the run decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_signals_alone()
     for other in inherited:
         other.close()
     with connection, suppress(EOFError, ConnectionError):
         if initialized(connection, plan):
             compute(connection, plan.max_calls)
+
+
+def leave_signals_alone() -> None:
+    """Have none of the handlers that a forked worker inherits, and no ear for Ctrl-C."""
+    signal.set_wakeup_fd(-1)  # it is that of the loop in the process we were forked from
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Ctrl-C goes to every process in the terminal. What happens to workers the run decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def initialized(connection: Connection, plan: WorkerPlan) -> bool:
@@ -68,5 +75,5 @@ def compute(connection: Connection, max_calls: int | None) -> None:
         packed_call = connection.recv_bytes()
         if packed_call == STOP:
             return
-        connection.send_bytes(outcome_of_packed(packed_call))
+        connection.send_bytes(outcome_of(packed_call))
         computed += 1

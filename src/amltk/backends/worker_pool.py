@@ -18,8 +18,8 @@ from typing_extensions import ParamSpec, TypeVar, override
 
 from amltk.backends.job import Job
 from amltk.backends.pool_manager import PoolManager
+from amltk.backends.process_trees import end_processes
 from amltk.backends.start_method import ProcessContext, StartMethod, context_for
-from amltk.backends.termination import end_processes
 from amltk.backends.worker import WorkerPlan
 
 __all__ = ["WorkerPool"]

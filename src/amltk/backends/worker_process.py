@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterable
+from multiprocessing.connection import Connection
 
 from amltk.backends.payload import Packed
+from amltk.backends.process_trees import end_processes
 from amltk.backends.start_method import ProcessContext
-from amltk.backends.termination import end_processes
 from amltk.backends.worker import STOP, WorkerPlan, serve
-from amltk.events import name_of
+from amltk.callbacks import name_of
 
 __all__ = ["WorkerProcess"]
 
@@ -29,16 +30,19 @@ class WorkerProcess:
     def __init__(
         self, context: ProcessContext, plan: WorkerPlan, siblings: Iterable[WorkerProcess]
     ) -> None:
+        self.connection: Connection
         self.connection, theirs = context.Pipe()
         forks = context.get_start_method() == "fork"
         inherited = [w.connection for w in (*siblings, self)] if forks else []
         self._process = context.Process(target=serve, args=(theirs, plan, inherited))
         self._process.start()
         theirs.close()
-        self.pid = self._process.pid or 0
+        self.pid: int = self._process.pid or 0
+        self.death: int
         self.death, self._owns_death = death_of(self.pid, self._process.sentinel)
-        self.ready = False
-        self.computed = 0
+        self.ready: bool = False
+        self.computed: int = 0
+        self.exitcode: int | None = None
 
     def send(self, message: Packed) -> None:
         """Send a call; if the worker is gone, its death is about to be noticed."""
@@ -68,7 +72,8 @@ class WorkerProcess:
     def end(self) -> None:
         """See to it that the process ends."""
         self.tell_to_end()
-        self._process.join(GRACE)
+        if self._process.exitcode is None:
+            self._process.join(GRACE)
         if self._process.exitcode is None:
             end_processes([self.pid])
             self._process.join()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic
 
 from typing_extensions import ParamSpec, TypeVar, override
 
-from amltk.events import is_async, name_of
+from amltk.callbacks import is_async, name_of
 
 if TYPE_CHECKING:
     from amltk.scheduling.outcomes import Owner
@@ -44,9 +44,13 @@ class Call(Generic[R]):
         """The same arguments, for another function."""
         return replace(self, function=function)
 
-    def with_kwargs(self, **kwargs: object) -> Call[R]:
+    def with_kwargs(self, /, **kwargs: object) -> Call[R]:
         """The same call with these keyword arguments added, or put in place of its own."""
         return replace(self, kwargs={**self.kwargs, **kwargs})
+
+    @override
+    def __reduce__(self) -> tuple[type[Call[R]], tuple[object, ...]]:
+        return Call, (self.function, self.args, self.kwargs)
 
     @override
     def __repr__(self) -> str:
@@ -72,9 +76,9 @@ class CallFuture(asyncio.Future[R]):
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         super().__init__(loop=loop)
-        self.call = call
+        self.call: Call[R] = call
         """What is being computed."""
-        self.owner = owner
+        self.owner: Owner | None = owner
         """Who hears of the outcome beside the scheduler: the task, if there is one."""
         self._source = source
         self._on_cancel = on_cancel

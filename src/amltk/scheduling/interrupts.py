@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 from amltk.backends.sequential import run_job
-from amltk.events import Subscriber, repeat
+from amltk.callbacks import repeat
+from amltk.events import Subscriber
 from amltk.pace import Pace
 
 __all__ = ["ctrl_c_goes_to"]

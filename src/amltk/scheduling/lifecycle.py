@@ -80,14 +80,14 @@ class Lifecycle:
         wait: bool = True,
         timeout: float | None = None,
     ) -> None:
-        self.phase = Phase.RUNNING
+        self.phase: Phase = Phase.RUNNING
         self.exit: ExitState | None = None
         """The reason to end, once there is one."""
         self.interrupt: BaseException | None = None
         """The `KeyboardInterrupt` or `SystemExit` that ended the run."""
-        self.was_cancelled = False
+        self.was_cancelled: bool = False
         """Whether the coroutine was cancelled, at any time."""
-        self.wait = wait
+        self.wait: bool = wait
         """Whether pending work is awaited; an interrupt or a cancellation changes it to no."""
         self._on_exception: ExceptionPolicy = checked_policy(on_exception)
         self._end_on_empty = end_on_empty

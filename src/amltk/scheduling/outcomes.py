@@ -16,7 +16,7 @@ from typing_extensions import ParamSpec, TypeVar
 from amltk.events import Subscriber
 from amltk.scheduling.call import CallFuture
 
-__all__ = ["Outcomes", "Owner", "tell"]
+__all__ = ["Outcomes", "Owner", "guarded"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,25 +43,26 @@ class Outcomes(Generic[R]):
             failed: Is handed what callbacks raise.
         """
         if future.cancelled():
-            tell(failed, self.cancelled, future)
+            guarded(failed, self.cancelled.emit, future)
             return
-        tell(failed, self.done, future)
+        guarded(failed, self.done.emit, future)
         error = future.exception()
         if error is None:
-            tell(failed, self.result, future, future.result())
+            guarded(failed, self.result.emit, future, future.result())
         else:
-            tell(failed, self.exception, future, error)
+            guarded(failed, self.exception.emit, future, error)
 
 
-def tell(
+def guarded(
     failed: Callable[[BaseException], None],
-    subscriber: Subscriber[P],
+    call: Callable[P, object],
+    /,
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> None:
-    """Emit, and hand over what the callbacks raise instead of raising it."""
+    """Call, and hand over what it raises instead of raising it."""
     try:
-        subscriber.emit(*args, **kwargs)
+        call(*args, **kwargs)
     except BaseException as error:  # noqa: BLE001
         failed(error)
 

@@ -29,22 +29,27 @@ from typing import Any
 from typing_extensions import TypeVar
 
 from amltk.backends.base import Backend, Given
+from amltk.backends.payload import said
 from amltk.backends.termination import close_executor
-from amltk.events import INTERRUPTS, Subscriber, name_of
+from amltk.callbacks import INTERRUPTS, name_of
+from amltk.events import Subscriber
 from amltk.exceptions import ExecutorBrokenError, SchedulerNotRunningError, WrongThreadError
 from amltk.scheduling.call import Call, CallFuture
 from amltk.scheduling.lifecycle import ExitCode, Lifecycle, Phase
-from amltk.scheduling.outcomes import Outcomes, Owner, tell
+from amltk.scheduling.outcomes import Outcomes, Owner, guarded
 
 __all__ = ["Run", "SchedulerEvents"]
 
 R = TypeVar("R")
 
-logger = logging.getLogger("amltk")
+logger: logging.Logger = logging.getLogger("amltk")
 logger.addHandler(logging.NullHandler())  # who wants to see it says so; nothing is just printed
 
 BATCH = 256
 """Outcomes delivered before other users of the event loop get their turn."""
+
+TURNS = 4
+"""Turns of the event loop that coroutines have, after the last outcome, to submit more work."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,10 @@ class Run:
         self._awake = False
         self._changed = asyncio.Event()
         self._given_up = False
+        self._ending: asyncio.Handle | None = None
+        # Bound once: one method for all calls, instead of two more objects for each that is pending.
+        self._on_outcome = self._arrived
+        self._on_cancel = self._user_cancelled
         self._executor: Executor = backend.open()
         self._passes_keywords_on = passes_keywords_on(self._executor)
 
@@ -99,16 +108,14 @@ class Run:
         """
         self.require_open(call.function)
         source = self._begin(call)
-        future = CallFuture(asked or call, owner, source, self._user_cancelled, loop=self._loop)
+        future = CallFuture(asked or call, owner, source, self._on_cancel, loop=self._loop)
         self.pending[source] = future
-        source.add_done_callback(self._arrived)
+        source.add_done_callback(self._on_outcome)
         if owner is not None:
-            owner.took_off(future)
-        tell(self._failed, self._events.submitted, future)
+            guarded(self._failed, owner.took_off, future)
+        guarded(self._failed, self._events.submitted.emit, future)
         if owner is not None:
             owner.announce(future, self._failed)
-        if self.life.interrupt is not None:
-            raise self.life.interrupt  # it goes through the callback that submitted, too
         return future
 
     def require_open(self, function: Callable[..., object]) -> None:
@@ -197,7 +204,7 @@ class Run:
             future.set_result(source.result())
         else:
             future.fail(error)
-            self._failed(error)
+            self._judge(error)
 
     def _publish(self, future: CallFuture[Any]) -> None:
         owner = future.owner
@@ -209,15 +216,30 @@ class Run:
 
     def _look_whether_empty(self) -> None:
         if self.life.phase is Phase.RUNNING and self.life.interrupt is None:
-            tell(self._failed, self._events.empty)
-            if not self.pending:
-                self.life.emptied()
+            guarded(self._failed, self._events.empty.emit)
+            if self._ending is not None:
+                self._ending.cancel()  # it counts from the last time that nothing was pending
+            self._end_if_empty(TURNS)
+
+    def _end_if_empty(self, turns: int) -> None:
+        if self.pending or self.life.phase is not Phase.RUNNING:
+            return
+        if turns:
+            self._ending = self._loop.call_soon(self._end_if_empty, turns - 1)
+        else:
+            self.life.emptied()
+            self._changed.set()
 
     def _failed(self, error: BaseException) -> None:
         if isinstance(error, INTERRUPTS):
             self.life.interrupted(error)
-        elif self.life.failed(error):
-            logger.error("Ignored, as `on_exception` says: %r", error, exc_info=error)
+        else:
+            self._judge(error)
+        self._changed.set()
+
+    def _judge(self, error: BaseException) -> None:
+        if self.life.failed(error):
+            logger.error("Ignored, as `on_exception` says: %s", said(error), exc_info=error)
 
     # Reasons to end come from anywhere.
 
@@ -258,7 +280,7 @@ class Run:
 
     async def _live(self) -> None:
         self.life.begin(self._loop.time())
-        tell(self._failed, self._events.started)
+        guarded(self._failed, self._events.started.emit)
         if not self.pending:
             self._look_whether_empty()
         alarm = self._set_alarm()
@@ -269,7 +291,7 @@ class Run:
         await self._until(lambda: not self.pending or not self.life.wait)
         await self._close()
         self.life.phase = Phase.OVER
-        tell(self._failed, self._events.finished)
+        guarded(self._failed, self._events.finished.emit)
 
     def _set_alarm(self) -> asyncio.TimerHandle | None:
         deadline = self.life.deadline
@@ -282,10 +304,10 @@ class Run:
     def _say_that_it_ends(self) -> None:
         self.life.phase = Phase.ENDING
         if self.life.exit is not None and self.life.exit.code is ExitCode.TIMEOUT:
-            tell(self._failed, self._events.timeout)
+            guarded(self._failed, self._events.timeout.emit)
         elif self.life.exit is not None and self.life.exit.code is not ExitCode.EXHAUSTED:
-            tell(self._failed, self._events.stop)
-        tell(self._failed, self._events.finishing)
+            guarded(self._failed, self._events.stop.emit)
+        guarded(self._failed, self._events.finishing.emit)
         self.life.phase = Phase.DRAINING
         self._wake()  # for the outcomes that had to wait until this was said
 
@@ -316,15 +338,16 @@ class Run:
 
     def _in_thread(self, work: Callable[[], None]) -> threading.Thread:
         def work_and_wake() -> None:
-            try:
-                work()
-            except Exception as error:  # noqa: BLE001
-                self._loop.call_soon_threadsafe(self._failed, error)
-            self._loop.call_soon_threadsafe(self._look_again, thread)
+            with suppress(RuntimeError):  # the loop is closed: the run did not wait for this
+                guarded(self._failed_elsewhere, work)
+                self._loop.call_soon_threadsafe(self._look_again, thread)
 
         thread = threading.Thread(target=work_and_wake, name="amltk-closer", daemon=True)
         thread.start()
         return thread
+
+    def _failed_elsewhere(self, error: BaseException) -> None:
+        self._loop.call_soon_threadsafe(self._failed, error)
 
     def _look_again(self, thread: threading.Thread) -> None:
         thread.join()

@@ -6,24 +6,22 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from typing_extensions import ParamSpec, TypeVar, Unpack, override
 
-from amltk.backends.base import Backend, Given, summary
-from amltk.backends.local import Processes, Threads
-from amltk.backends.loky import Loky
-from amltk.backends.sequential import Sequential
-from amltk.events import Emitter, Event, Subscriber, name_of
+from amltk.backends.base import Backend, summary
+from amltk.callbacks import name_of
+from amltk.events import Emitter, Event, Subscriber
 from amltk.exceptions import SchedulerAlreadyRunningError, SchedulerNotRunningError
 from amltk.scheduling import lifecycle
 from amltk.scheduling.call import Call, CallFuture, refuse_what_cannot_be_submitted
-from amltk.scheduling.from_config import from_config
 from amltk.scheduling.interrupts import ctrl_c_goes_to
+from amltk.scheduling.notebook import in_a_thread, refuse_inside_a_loop
+from amltk.scheduling.on_backend import OnBackend
 from amltk.scheduling.outcomes import Outcomes, Owner
 from amltk.scheduling.run import Run, SchedulerEvents
 from amltk.scheduling.run_options import RunOptions, lifecycle_for
@@ -38,10 +36,9 @@ __all__ = ["Scheduler"]
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
-S = TypeVar("S", bound="Scheduler")
 
 
-class Scheduler:
+class Scheduler(OnBackend):
     """Runs functions elsewhere, and tells its subscribers all that happens.
 
     ```python
@@ -113,8 +110,7 @@ class Scheduler:
     """A call was cancelled; passes its future."""
 
     def __init__(self, executor: Executor | Backend, *, terminate: bool = True) -> None:
-        self.backend: Backend = backend_for(executor, terminate=terminate)
-        """What opens the executor of each run."""
+        super().__init__(executor, terminate=terminate)
         self.emitter: Emitter = Emitter("Scheduler")
         """What emits the events."""
         self.tasks: list[Task[..., Any]] = []
@@ -134,37 +130,6 @@ class Scheduler:
         self.on_future_result = self.emitter.subscriber(self.FUTURE_RESULT)
         self.on_future_exception = self.emitter.subscriber(self.FUTURE_EXCEPTION)
         self.on_future_cancelled = self.emitter.subscriber(self.FUTURE_CANCELLED)
-
-    # Where work runs.
-
-    @classmethod
-    def from_backend(cls, backend: Backend, /) -> Self:
-        """Make a scheduler from a recipe."""
-        return cls(backend)
-
-    @from_config(Processes)
-    @staticmethod
-    def with_processes(owner: type[S], config: Processes, /) -> S:
-        """Make a scheduler that runs work in processes on this machine; see `Processes`."""
-        return owner(config)
-
-    @from_config(Threads)
-    @staticmethod
-    def with_threads(owner: type[S], config: Threads, /) -> S:
-        """Make a scheduler that runs work in threads of this process; see `Threads`."""
-        return owner(config)
-
-    @from_config(Loky)
-    @staticmethod
-    def with_loky(owner: type[S], config: Loky, /) -> S:
-        """Make a scheduler that runs work in loky's processes; see `Loky`."""
-        return owner(config)
-
-    @from_config(Sequential)
-    @staticmethod
-    def with_sequential(owner: type[S], config: Sequential, /) -> S:
-        """Make a scheduler that runs work right where it is submitted; see `Sequential`."""
-        return owner(config)
 
     # Work.
 
@@ -200,7 +165,9 @@ class Scheduler:
             TypeError: If the function cannot be called, or would have to be awaited.
         """
         refuse_what_cannot_be_submitted(function)
-        return self.submit_call(Call(function, args, kwargs))
+        future = self.submit_call(Call(function, args, kwargs))
+        self.raise_interrupt()
+        return future
 
     def submit_call(
         self, call: Call[R], /, owner: Owner | None = None, asked: Call[R] | None = None
@@ -226,6 +193,11 @@ class Scheduler:
             WrongThreadError: If this is not the thread of the run.
         """
         self._open_run(function).require_open(function)
+
+    def raise_interrupt(self) -> None:
+        """Raise the Ctrl-C that came while callbacks heard of a call: it goes through us, too."""
+        if self._run is not None and self._run.life.interrupt is not None:
+            raise self._run.life.interrupt
 
     def _open_run(self, function: Callable[..., object]) -> Run:
         if self._run is None:
@@ -305,19 +277,7 @@ class Scheduler:
         Returns:
             Why the run ended.
         """
-        ended: Future[lifecycle.ExitState] = Future()
-        run = partial(run_into, ended, partial(self.run, **options))
-        threading.Thread(
-            target=copy_context().run, args=(run,), name="amltk-notebook", daemon=True
-        ).start()
-        try:
-            return ended.result()
-        except KeyboardInterrupt as interrupt:
-            if not ended.done():
-                self._interrupt(interrupt)
-            with suppress(BaseException):
-                ended.result()
-            raise
+        return in_a_thread(partial(self.run, **options), self._interrupt, self._give_up)
 
     def stop(self, *_: object, exception: BaseException | None = None, **__: object) -> None:
         """End the run; does nothing if there is none.
@@ -424,39 +384,3 @@ class Scheduler:
         from amltk.rendering.export import mimebundle  # noqa: PLC0415
 
         return mimebundle(self)
-
-
-def backend_for(executor: object, *, terminate: bool) -> Backend:
-    if isinstance(executor, Executor):
-        return Given(executor, terminate=terminate)
-    if isinstance(executor, type) or not isinstance(executor, Backend):
-        raise TypeError(
-            f"{executor!r} is neither an executor nor a recipe for one. Pass an instance of "
-            "concurrent.futures.Executor, or something with an open() that makes one, such as "
-            "amltk.backends.Processes(2)."
-        )
-    if not terminate:
-        raise ValueError(
-            f"`terminate=False` leaves open the executor that you made, but {executor!r} is a "
-            "recipe: each run opens an executor from it that nobody else knows, and closes it."
-        )
-    return executor
-
-
-def refuse_inside_a_loop() -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise SchedulerAlreadyRunningError(
-        "Cannot run() here: an event loop is running in this thread, as in a notebook or a "
-        "coroutine. Write `await scheduler.async_run(...)` instead, or call "
-        "scheduler.run_in_notebook(...), which runs in a thread of its own."
-    )
-
-
-def run_into(ended: Future[R], run: Callable[[], R]) -> None:
-    try:
-        ended.set_result(run())
-    except BaseException as error:  # noqa: BLE001
-        ended.set_exception(error)

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Literal, 
 
 from typing_extensions import ParamSpec, TypeVar, Unpack, override
 
-from amltk.events import CallbackOptions, Emitter, Event, Subscriber, name_of
+from amltk.callbacks import name_of
+from amltk.events import CallbackOptions, Emitter, Event, Subscriber
 from amltk.scheduling.call import Call, CallFuture, refuse_what_cannot_be_submitted
-from amltk.scheduling.outcomes import Outcomes, Owner, tell
+from amltk.scheduling.outcomes import Outcomes, Owner, guarded
+from amltk.scheduling.submission import Submission
 from amltk.scheduling.task_events import (
     ExceptionEvent,
     FutureEvent,
@@ -54,6 +56,10 @@ class TakesCalls(Protocol):
         self, call: Call[R2], /, owner: Owner | None = None, asked: Call[R2] | None = None
     ) -> CallFuture[R2]:
         """Have a call computed, and tell its owner, who asked for it in these words, of it."""
+        ...
+
+    def raise_interrupt(self) -> None:
+        """Raise the Ctrl-C that came while callbacks heard of a call: it goes through us, too."""
         ...
 
 
@@ -131,7 +137,7 @@ class Task(Generic[P, R]):
             self.attach_plugin(plugin)
         scheduler.tasks.append(self)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Future[R] | None:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Future[R] | None:
         """Submit a call; `None` if a plugin refused it.
 
         Raises:
@@ -140,10 +146,13 @@ class Task(Generic[P, R]):
         """
         call = Call(self.function, args, kwargs)
         if self.plugins:
-            return self._submit_past_plugins(call)
-        return self.scheduler.submit_call(call, self)
+            future = Submission(self, call).submit()
+        else:
+            future = self.scheduler.submit_call(call, self)
+        self.scheduler.raise_interrupt()
+        return future
 
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R] | None:
+    def submit(self, /, *args: P.args, **kwargs: P.kwargs) -> Future[R] | None:
         """Submit a call, as calling the task does."""
         return self(*args, **kwargs)
 
@@ -231,31 +240,6 @@ class Task(Generic[P, R]):
         """
         return self.emitter.on(event, **options)
 
-    def _submit_past_plugins(self, asked: Call[R]) -> Future[R] | None:
-        self.scheduler.require_open(self.function)
-        agreed: list[tuple[TaskPlugin, Call[R]]] = []
-        future: Future[R] | None = None
-        try:
-            call = self._ask_plugins(asked, agreed)
-            if call is not None:
-                future = self.scheduler.submit_call(call, self, asked)
-        finally:
-            if future is None:
-                for plugin, seen in reversed(agreed):
-                    plugin.withdraw(seen)
-        return future
-
-    def _ask_plugins(
-        self, call: Call[R], agreed: list[tuple[TaskPlugin, Call[R]]]
-    ) -> Call[R] | None:
-        for plugin in self.plugins:
-            changed = plugin.pre_submit(call)
-            if changed is None:
-                return None
-            agreed.append((plugin, call))
-            call = changed
-        return call
-
     # What a run tells the owner of a call.
 
     def took_off(self, future: CallFuture[Any], /) -> None:
@@ -264,7 +248,7 @@ class Task(Generic[P, R]):
 
     def announce(self, future: CallFuture[Any], failed: Callable[[BaseException], None], /) -> None:
         """Tell the subscribers that the call was submitted."""
-        tell(failed, self._submitted, future, *future.call.args, **future.call.kwargs)
+        guarded(failed, self._submitted.emit, future, *future.call.args, **future.call.kwargs)
 
     def landed(self, future: CallFuture[Any], /) -> None:
         """The call has its outcome; nobody has been told yet."""

@@ -77,6 +77,13 @@ class TaskPlugin(ABC):
             call: The call that this plugin was asked about.
         """
 
+    def submitted(self, call: Call[R], /) -> None:  # noqa: B027 - as above
+        """The call is on its way and counts as running; nobody has been told yet.
+
+        Args:
+            call: The call that this plugin was asked about.
+        """
+
     @abstractmethod
     def copy(self) -> Self:
         """A plugin with the same settings that is attached to no task."""
@@ -125,6 +132,7 @@ class CallLimiter(TaskPlugin):
         )
         self.n_calls: int = 0
         """How many calls were let through."""
+        self._on_their_way = 0  # let through, but not yet running: others are still asked
 
     @override
     def attach_task(self, task: Task[..., Any], /) -> None:
@@ -138,12 +146,13 @@ class CallLimiter(TaskPlugin):
         """Let the call through, or emit why not."""
         if self.max_calls is not None and self.n_calls >= self.max_calls:
             self._call_limit.emit(self.task, *call.args, **call.kwargs)
-        elif self.max_concurrent is not None and self.task.n_running >= self.max_concurrent:
+        elif self.max_concurrent is not None and self._n_concurrent() >= self.max_concurrent:
             self._concurrent_limit.emit(self.task, *call.args, **call.kwargs)
         elif any(task.running() for task in self.not_while_running):
             self._disabled.emit(self.task, *call.args, **call.kwargs)
         else:
             self.n_calls += 1
+            self._on_their_way += 1
             return call
         return None
 
@@ -151,6 +160,15 @@ class CallLimiter(TaskPlugin):
     def withdraw(self, call: Call[R], /) -> None:
         """Do not count the call."""
         self.n_calls -= 1
+        self._on_their_way -= 1
+
+    @override
+    def submitted(self, call: Call[R], /) -> None:
+        """From now on the task counts it."""
+        self._on_their_way -= 1
+
+    def _n_concurrent(self) -> int:
+        return self.task.n_running + self._on_their_way
 
     @override
     def copy(self) -> Self:

@@ -1,1 +1,8 @@
-def dumps(obj: object) -> memoryview: ...
+from collections.abc import Callable, Mapping
+from typing import Any
+
+def dumps(
+    obj: object,
+    reducers: Mapping[type[Any], Callable[[Any], object]] | None = ...,
+    protocol: int | None = ...,
+) -> memoryview: ...

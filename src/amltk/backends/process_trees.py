@@ -1,0 +1,69 @@
+"""Ending processes, and everything they started, at once.
+
+A process is stopped before its children are looked up, so that it cannot start another one in
+between; then all of them are asked to end (SIGTERM), and those that do not are made to. What
+knows of processes, psutil, is slow to import, so only those import this who have some.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+import psutil
+
+__all__ = ["end_processes"]
+
+GRACE = 0.3
+"""Seconds between asking processes to end and making them."""
+
+GLANCE = 0.002
+"""Seconds between two looks at whether they are gone."""
+
+
+def end_processes(pids: Iterable[int]) -> None:
+    """End these processes and all that descend from them; returns when they are gone."""
+    doomed = freeze(pids)
+    for process in doomed:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+            process.resume()
+    for process in those_left(doomed, seconds=GRACE):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    those_left(doomed, seconds=GRACE)
+
+
+def those_left(processes: list[psutil.Process], *, seconds: float) -> list[psutil.Process]:
+    """Wait for processes to be gone, and return those that are not."""
+    # Not psutil's own `wait`: it would take the exit codes away from those who own the processes.
+    deadline = time.monotonic() + seconds
+    while (left := [p for p in processes if is_alive(p)]) and time.monotonic() < deadline:
+        time.sleep(GLANCE)
+    return left
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def freeze(pids: Iterable[int]) -> list[psutil.Process]:
+    """Stop processes and all that descend from them, and return them."""
+    frozen: list[psutil.Process] = []
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            frozen += freeze_tree(psutil.Process(pid))
+    return frozen
+
+
+def freeze_tree(process: psutil.Process) -> list[psutil.Process]:
+    process.suspend()
+    frozen = [process]
+    for child in process.children():
+        with suppress(psutil.NoSuchProcess):
+            frozen += freeze_tree(child)
+    return frozen

@@ -1,0 +1,86 @@
+"""Making a scheduler for each kind of backend.
+
+Each `with_...` takes what the recipe of that name takes, and is documented there.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from typing import Self
+
+from typing_extensions import TypeVar
+
+from amltk.backends.base import Backend, Given
+from amltk.backends.local import Processes, Threads
+from amltk.backends.loky import Loky
+from amltk.backends.sequential import Sequential
+from amltk.scheduling.from_config import from_config
+
+__all__ = ["OnBackend"]
+
+S = TypeVar("S", bound="OnBackend")
+
+
+class OnBackend:
+    """Something that does its work on a backend.
+
+    Args:
+        executor: What does the work: an executor, or a recipe that opens one for each run, such
+            as `Processes(2)`.
+        terminate: Whether a run takes over an executor that was passed, and shuts it down at its
+            end. With `False` it stays open, and is there for the next run.
+
+    Raises:
+        TypeError: If it is neither an executor nor a recipe.
+        ValueError: If `terminate=False` is said of a recipe, whose executors nobody else has.
+    """
+
+    def __init__(self, executor: Executor | Backend, *, terminate: bool = True) -> None:
+        self.backend: Backend = backend_for(executor, terminate=terminate)
+        """What opens the executor of each run."""
+
+    @classmethod
+    def from_backend(cls, backend: Backend, /) -> Self:
+        """Make a scheduler from a recipe."""
+        return cls(backend)
+
+    @from_config(Processes)
+    @staticmethod
+    def with_processes(owner: type[S], config: Processes, /) -> S:
+        """Make a scheduler that runs work in processes on this machine; see `Processes`."""
+        return owner(config)
+
+    @from_config(Threads)
+    @staticmethod
+    def with_threads(owner: type[S], config: Threads, /) -> S:
+        """Make a scheduler that runs work in threads of this process; see `Threads`."""
+        return owner(config)
+
+    @from_config(Loky)
+    @staticmethod
+    def with_loky(owner: type[S], config: Loky, /) -> S:
+        """Make a scheduler that runs work in loky's processes; see `Loky`."""
+        return owner(config)
+
+    @from_config(Sequential)
+    @staticmethod
+    def with_sequential(owner: type[S], config: Sequential, /) -> S:
+        """Make a scheduler that runs work right where it is submitted; see `Sequential`."""
+        return owner(config)
+
+
+def backend_for(executor: object, *, terminate: bool) -> Backend:
+    if isinstance(executor, Executor):
+        return Given(executor, terminate=terminate)
+    if isinstance(executor, type) or not isinstance(executor, Backend):
+        raise TypeError(
+            f"{executor!r} is neither an executor nor a recipe for one. Pass an instance of "
+            "concurrent.futures.Executor, or something with an open() that makes one, such as "
+            "amltk.backends.Processes(2)."
+        )
+    if not terminate:
+        raise ValueError(
+            f"`terminate=False` leaves open the executor that you made, but {executor!r} is a "
+            "recipe: each run opens an executor from it that nobody else knows, and closes it."
+        )
+    return executor
