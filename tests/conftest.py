@@ -74,16 +74,19 @@ def nothing_is_left_behind(helpers_of_python_are_running: None) -> Generator[Non
     """Fail a test that leaves a child process, a thread or a file descriptor behind."""
     children, threads, descriptors = children_now(), set(threading.enumerate()), descriptors_now()
     yield
-    for thread in set(threading.enumerate()) - threads:
-        thread.join(SETTLE)
-    while gc.collect():  # what is freed may free more
-        continue
+    join(set(threading.enumerate()) - threads)
+    gc.collect()
     left = {
         "processes": [p for p in children_now() - children if p.is_running()],
         "threads": [t for t in threading.enumerate() if t not in threads],
         "descriptors": more_than(descriptors, descriptors_now()),
     }
     assert not any(left.values()), f"The test left behind: {left}"
+
+
+def join(threads: set[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join(SETTLE)
 
 
 def children_now() -> set[psutil.Process]:
