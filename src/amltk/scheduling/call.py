@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Generic, NamedTuple
 
 from typing_extensions import ParamSpec, TypeVar, override
 
@@ -22,11 +21,8 @@ R = TypeVar("R")
 R2 = TypeVar("R2")
 
 
-@dataclass(frozen=True)
-class Call(Generic[R]):
+class Call(NamedTuple, Generic[R]):
     """A function with the arguments it is going to be called with."""
-
-    __slots__ = ("args", "function", "kwargs")
 
     function: Callable[..., R]
     """What is called, on a worker."""
@@ -42,15 +38,11 @@ class Call(Generic[R]):
 
     def with_function(self, function: Callable[..., R]) -> Call[R]:
         """The same arguments, for another function."""
-        return replace(self, function=function)
+        return Call(function, self.args, self.kwargs)
 
     def with_kwargs(self, /, **kwargs: object) -> Call[R]:
         """The same call with these keyword arguments added, or put in place of its own."""
-        return replace(self, kwargs={**self.kwargs, **kwargs})
-
-    @override
-    def __reduce__(self) -> tuple[type[Call[R]], tuple[object, ...]]:
-        return Call, (self.function, self.args, self.kwargs)
+        return Call(self.function, self.args, {**self.kwargs, **kwargs})
 
     @override
     def __repr__(self) -> str:
@@ -66,22 +58,13 @@ class CallFuture(asyncio.Future[R]):
 
     __slots__ = ("_on_cancel", "_source", "call", "owner")
 
-    def __init__(
-        self,
-        call: Call[R],
-        owner: Owner | None,
-        source: Future[R],
-        on_cancel: Callable[[Future[R]], None],
-        *,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        super().__init__(loop=loop)
-        self.call: Call[R] = call
-        """What is being computed."""
-        self.owner: Owner | None = owner
-        """Who hears of the outcome beside the scheduler: the task, if there is one."""
-        self._source = source
-        self._on_cancel = on_cancel
+    # Set by `future_of`: an `__init__` would be the slowest step on the way of a call.
+    call: Call[R]
+    """What is being computed."""
+    owner: Owner | None
+    """Who hears of the outcome beside the scheduler: the task, if there is one."""
+    _source: Future[R]
+    _on_cancel: Callable[[Future[R]], None]
 
     @override
     def cancel(self, msg: object = None) -> bool:
@@ -99,6 +82,30 @@ class CallFuture(asyncio.Future[R]):
         """Take over what the computation raised."""
         self.set_exception(raisable(error))
         self.exception()  # it is published: asyncio need not say that nobody looked
+
+
+def future_of(
+    call: Call[R],
+    owner: Owner | None,
+    source: Future[R],
+    on_cancel: Callable[[Future[R]], None],
+    loop: asyncio.AbstractEventLoop,
+) -> CallFuture[R]:
+    """The future of a call that an executor has.
+
+    Args:
+        call: What is being computed.
+        owner: Who hears of the outcome beside the scheduler.
+        source: The executor's own future.
+        on_cancel: Called with it when the new one is cancelled.
+        loop: The event loop in which the new one can be awaited.
+    """
+    future: CallFuture[R] = CallFuture(loop=loop)
+    future.call = call
+    future.owner = owner
+    future._source = source  # noqa: SLF001
+    future._on_cancel = on_cancel  # noqa: SLF001
+    return future
 
 
 def raisable(error: BaseException) -> BaseException:

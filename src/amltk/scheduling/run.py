@@ -20,7 +20,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +34,7 @@ from amltk.backends.termination import close_executor
 from amltk.callbacks import INTERRUPTS, name_of
 from amltk.events import Subscriber
 from amltk.exceptions import ExecutorBrokenError, SchedulerNotRunningError, WrongThreadError
-from amltk.scheduling.call import Call, CallFuture
+from amltk.scheduling.call import Call, CallFuture, future_of
 from amltk.scheduling.lifecycle import ExitCode, Lifecycle, Phase
 from amltk.scheduling.outcomes import Outcomes, Owner, guarded
 
@@ -108,7 +108,7 @@ class Run:
         """
         self.require_open(call.function)
         source = self._begin(call)
-        future = CallFuture(asked or call, owner, source, self._on_cancel, loop=self._loop)
+        future = future_of(asked or call, owner, source, self._on_cancel, self._loop)
         self.pending[source] = future
         source.add_done_callback(self._on_outcome)
         if owner is not None:
@@ -175,7 +175,8 @@ class Run:
             if not self._inbox or self._has_to_end():
                 break
             self._deliver(self._inbox.popleft())
-            self.life.tick(self._loop.time())
+            if self.life.deadline is not None:
+                self.life.tick(self._loop.time())
         else:
             self._wake()
         if self._has_to_end() or not self.pending:
@@ -183,7 +184,7 @@ class Run:
 
     def _has_to_end(self) -> bool:
         # Outcomes that are there when a run ends are delivered after it has said so.
-        return self.life.phase is Phase.RUNNING and self.life.exit is not None
+        return self.life.exit is not None and self.life.phase is Phase.RUNNING
 
     def _deliver(self, source: Future[Any]) -> None:
         future = self.pending.pop(source, None)
@@ -196,10 +197,11 @@ class Run:
             self._look_whether_empty()
 
     def _settle(self, future: CallFuture[Any], source: Future[Any]) -> None:
-        if source.cancelled():
+        try:
+            error = source.exception()
+        except CancelledError:
             future.drop()
             return
-        error = source.exception()
         if error is None:
             future.set_result(source.result())
         else:
