@@ -100,6 +100,10 @@ class Event(Generic[P]):
     def __str__(self) -> str:
         return self.name
 
+    @override
+    def __format__(self, spec: str, /) -> str:
+        return format(self.name, spec)
+
 
 @dataclass(slots=True, eq=False)
 class Registration:
@@ -190,12 +194,13 @@ class Subscriber(Generic[P]):
     @overload
     def __call__(self, /, **options: Unpack[CallbackOptions]) -> Subscriber[P]: ...
     def __call__(
-        self, callback: Callable[..., T] | None = None, /, **options: Unpack[CallbackOptions]
+        self, /, *callbacks: Callable[..., T], **options: Unpack[CallbackOptions]
     ) -> Callable[..., T] | Subscriber[P]:
         """Register a callback and return it, or get a decorator with these options.
 
         Args:
-            callback: The function to call; it comes back as it is, so decorators stack.
+            *callbacks: The function to call; it comes back as it is, so decorators stack. None
+                to get a decorator; several can be registered with `add`.
             **options: `when`, `limit`, `repeat` and `every`: see `Emitter.on`.
 
         Raises:
@@ -203,8 +208,14 @@ class Subscriber(Generic[P]):
             ValueError: If `limit`, `repeat` or `every` is below 1.
         """
         subscriber: Subscriber[P] = self._with(options) if options else self
-        if callback is None:
+        if not callbacks:
             return subscriber
+        callback, *others = callbacks
+        if others:
+            raise TypeError(
+                f"{self.event} was given {len(callbacks)} callbacks at once. Register one at a "
+                "time, or all of them with .add(...)."
+            )
         subscriber.add(callback)
         return callback
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from amltk.backends.base import needs, require_at_least_one, require_initializer
 from amltk.backends.payload import outcome_of, pack_call
 from amltk.backends.reopening import ReopeningPool
-from amltk.backends.worker import leave_signals_alone
+from amltk.backends.signals import leave_signals_alone
 
 __all__ = ["Loky"]
 

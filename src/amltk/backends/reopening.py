@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from typing_extensions import ParamSpec, TypeVar, override
 
 from amltk.backends.job import Job
 from amltk.backends.payload import Packed, unpack_outcome
+from amltk.backends.signals import deaf_from_birth
 from amltk.backends.termination import end_pool
 
 __all__ = ["ReopeningPool"]
@@ -57,6 +59,7 @@ class ReopeningPool(Executor):
         self._queue: deque[Job] = deque()
         self._in_hand = 0
         self._shut = False
+        self._awaited = False
         self._changed = threading.Condition(threading.RLock())
 
     @override
@@ -79,6 +82,7 @@ class ReopeningPool(Executor):
         """Take no more calls; those that are left are computed, unless they are cancelled."""
         with self._changed:
             self._shut = True
+            self._awaited = self._awaited or wait
             while cancel_futures and self._queue:
                 self._queue.pop().cancel()
             if wait:
@@ -115,11 +119,12 @@ class ReopeningPool(Executor):
             inner.add_done_callback(partial(self._done, job))
 
     def _give_to_pool(self, packed: bytes) -> Future[Packed]:
-        try:
-            return self._pool.submit(self._compute, packed)
-        except BrokenExecutor:  # it broke with an earlier call: this one goes to a new pool
-            self._pool = self._open_pool()
-            return self._pool.submit(self._compute, packed)
+        with deaf_from_birth() if self._owned else nullcontext():  # the pool may start workers
+            try:
+                return self._pool.submit(self._compute, packed)
+            except BrokenExecutor:  # it broke with an earlier call: this one goes to a new pool
+                self._pool = self._open_pool()
+                return self._pool.submit(self._compute, packed)
 
     def _done(self, job: Job, inner: Future[Packed]) -> None:
         error, result = outcome_in(inner)
@@ -131,8 +136,9 @@ class ReopeningPool(Executor):
             self._in_hand -= 1
             self._hand_out()
             self._changed.notify_all()
-            drained = self._shut and self._is_done()
-        if drained and self._owned:
+            # Who waits for the end shuts the pool, too: it can wait for the pool's processes.
+            to_shut = self._shut and self._is_done() and not self._awaited
+        if to_shut and self._owned:
             self._pool.shutdown(wait=False)
 
 

@@ -113,12 +113,12 @@ class ThreadPool(Executor):
         return self._broken is None
 
     def _next_job(self) -> Job | None:
-        try:
-            return self._queue.get_nowait()
-        except Empty:
-            with self._lock:
+        with self._lock:  # as `submit`: what is put while this looks, it does not overlook
+            try:
+                return self._queue.get_nowait()
+            except Empty:
                 self._idle += 1
-            return self._queue.get()
+        return self._queue.get()
 
     def _break(self, cause: BaseException) -> None:
         with self._lock:

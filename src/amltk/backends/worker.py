@@ -7,15 +7,15 @@ closed, which happens at the latest when the process that owns the pool is gone.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from amltk.backends.payload import outcome_of, pack_error
+from amltk.backends.signals import leave_signals_alone
 
-__all__ = ["READY", "STOP", "WorkerPlan", "leave_signals_alone", "serve"]
+__all__ = ["READY", "STOP", "WorkerPlan", "serve"]
 
 READY = b""
 """The first message of a worker that can take calls."""
@@ -48,14 +48,6 @@ def serve(connection: Connection, plan: WorkerPlan, inherited: Iterable[Connecti
     with connection, suppress(EOFError, ConnectionError):
         if initialized(connection, plan):
             compute(connection, plan.max_calls)
-
-
-def leave_signals_alone() -> None:
-    """Have none of the handlers that a forked worker inherits, and no ear for Ctrl-C."""
-    signal.set_wakeup_fd(-1)  # it is that of the loop in the process we were forked from
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # Ctrl-C goes to every process in the terminal. What happens to workers the run decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def initialized(connection: Connection, plan: WorkerPlan) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from multiprocessing.connection import Connection
 
 from amltk.backends.payload import Packed
 from amltk.backends.process_trees import end_processes
+from amltk.backends.signals import deaf_from_birth
 from amltk.backends.start_method import ProcessContext
 from amltk.backends.worker import STOP, WorkerPlan, serve
 from amltk.callbacks import name_of
@@ -32,10 +34,12 @@ class WorkerProcess:
     ) -> None:
         self.connection: Connection
         self.connection, theirs = context.Pipe()
-        forks = context.get_start_method() == "fork"
-        inherited = [w.connection for w in (*siblings, self)] if forks else []
+        method = context.get_start_method()
+        inherited = [w.connection for w in (*siblings, self)] if method == "fork" else []
         self._process = context.Process(target=serve, args=(theirs, plan, inherited))
-        self._process.start()
+        # A fork server keeps the mask it was started with, and others use it, too.
+        with nullcontext() if method == "forkserver" else deaf_from_birth():
+            self._process.start()
         theirs.close()
         self.pid: int = self._process.pid or 0
         self.death: int

@@ -193,8 +193,15 @@ def is_group(error: BaseException) -> TypeIs[BaseExceptionGroup[BaseException]]:
 
 
 def checked_policy(on_exception: ExceptionPolicy) -> ExceptionPolicy:
-    policies = on_exception.values() if isinstance(on_exception, Mapping) else (on_exception,)
-    for policy in policies:
+    """The policy itself.
+
+    Raises:
+        ValueError: If it is no policy.
+        TypeError: If it is a mapping with keys that are not types of exceptions.
+    """
+    for kind in on_exception if isinstance(on_exception, Mapping) else ():
+        require_exception_type(kind)
+    for policy in on_exception.values() if isinstance(on_exception, Mapping) else (on_exception,):
         if policy not in SEVERITY:
             raise ValueError(
                 f"`on_exception={policy!r}` is not known. Use one of {list(SEVERITY)}, or a "
@@ -203,7 +210,25 @@ def checked_policy(on_exception: ExceptionPolicy) -> ExceptionPolicy:
     return on_exception
 
 
-def checked_timeout(timeout: float | None) -> float | None:
-    if timeout is not None and not timeout >= 0:
+def require_exception_type(kind: object) -> None:
+    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+        raise TypeError(
+            f"`on_exception` maps types of exceptions, and {kind!r} is none. Write for instance "
+            "{ValueError: 'ignore'}."
+        )
+
+
+def checked_timeout(timeout: object) -> float | None:
+    """The timeout itself.
+
+    Raises:
+        ValueError: If it is no time to wait.
+        TypeError: If it is no number.
+    """
+    if timeout is None:
+        return None
+    if not isinstance(timeout, int | float):
+        raise TypeError(f"`timeout={timeout!r}` has to be a number of seconds, or None.")
+    if not timeout >= 0:
         raise ValueError(f"`timeout={timeout}` is no time to wait: give seconds, or None for ever.")
     return timeout

@@ -28,8 +28,15 @@ def lifecycle_for(options: RunOptions) -> Lifecycle:
     """The life of a run with these options.
 
     Raises:
+        TypeError: If there is no such option, or it is of the wrong type.
         ValueError: If an option has a value that makes no sense.
     """
+    unknown = options.keys() - RunOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(
+            f"A run has no option {', '.join(map(repr, sorted(unknown)))}. "
+            f"It has: {', '.join(RunOptions.__annotations__)}."
+        )
     return Lifecycle(
         timeout=options.get("timeout"),
         end_on_empty=options.get("end_on_empty", True),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Literal, Protocol, overload
 
-from typing_extensions import ParamSpec, TypeVar, Unpack, override
+from typing_extensions import ParamSpec, TypeIs, TypeVar, Unpack, override
 
 from amltk.callbacks import name_of
 from amltk.events import CallbackOptions, Emitter, Event, Subscriber
@@ -133,7 +133,7 @@ class Task(Generic[P, R]):
         with suppress(ValueError, TypeError):  # some builtins have none
             # What `help(task)` and completion in a notebook show at `task(`.
             self.__signature__: inspect.Signature = inspect.signature(function)
-        for plugin in (plugins,) if isinstance(plugins, TaskPlugin) else plugins:
+        for plugin in plugins if is_several(plugins) else (plugins,):
             self.attach_plugin(plugin)
         scheduler.tasks.append(self)
 
@@ -264,6 +264,15 @@ class Task(Generic[P, R]):
         return task_tree(self)
 
 
+def is_several(
+    plugins: TaskPlugin | Iterable[TaskPlugin],
+) -> TypeIs[Iterable[TaskPlugin]]:
+    return isinstance(plugins, Iterable) and not isinstance(plugins, TaskPlugin)
+
+
 def require_plugin(plugin: object) -> None:
     if not isinstance(plugin, TaskPlugin):
-        raise TypeError(f"{plugin!r} is not a plugin: it has to be an instance of `TaskPlugin`.")
+        raise TypeError(
+            f"{plugin!r} is not a plugin: it has to be an instance of a `TaskPlugin`, such as "
+            "CallLimiter(max_calls=10)."
+        )

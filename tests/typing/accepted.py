@@ -1,0 +1,308 @@
+"""What has to be right for a type checker: read by five of them, run by nobody.
+
+`assert_type` says what each of them has to make of an expression, to the letter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, assert_type
+
+from typing_extensions import TypeVar, override
+
+from amltk import CallLimiter, Emitter, Event, Scheduler, Subscriber, Task, TaskPlugin
+from amltk.backends import Loky, Processes, Sequential, Threads
+from amltk.scheduling import (
+    Call,
+    ExceptionEvent,
+    ExitCode,
+    ExitState,
+    FutureEvent,
+    ResultEvent,
+    SubmissionEvent,
+    SubmittedEvent,
+)
+from amltk.types import Requeue
+
+R = TypeVar("R")
+
+
+def train(rate: float, *, epochs: int = 1) -> str:
+    return f"{rate}, {epochs}"
+
+
+def halve(n: int, /) -> int:
+    return n // 2
+
+
+scheduler = Scheduler.with_processes(2, mp_context="spawn")
+task = scheduler.task(train)
+other = scheduler.task(halve)
+
+# A task is made of a function, and is called like it.
+
+assert_type(scheduler, Scheduler)
+assert_type(other, Task[[int], int])
+assert_type(task(0.1), asyncio.Future[str] | None)
+assert_type(task(rate=0.1, epochs=3), asyncio.Future[str] | None)
+assert_type(task.submit(0.1, epochs=3), asyncio.Future[str] | None)
+assert_type(task.function(0.1, epochs=3), str)
+assert_type(task.copy()(0.1), asyncio.Future[str] | None)
+assert_type(task.futures(), list[asyncio.Future[str]])
+assert_type(task.event_counts, Counter[Event | str])
+assert_type(task.event_counts["on_result"], int)
+assert_type(task.event_counts[Task.RESULT], int)
+assert_type(scheduler.tasks, list[Task[..., Any]])
+assert_type(scheduler.queue, Mapping[asyncio.Future[Any], Call[Any]])
+Task(train, scheduler, plugins=[CallLimiter(max_calls=1)])
+
+
+async def awaits_what_it_submits() -> None:
+    assert_type(await scheduler.submit(train, 0.1, epochs=2), str)
+    assert_type(await scheduler.submit(halve, 2), int)
+    assert_type(await asyncio.gather(*other.futures()), list[int])
+    future = task(0.1)
+    if future is not None:
+        assert_type(await future, str)
+    assert_type(await scheduler.async_run(timeout=1), ExitState)
+
+
+class Model:
+    def fit(self, rows: list[float]) -> Self:
+        assert rows
+        return self
+
+
+assert_type(scheduler.task(Model().fit)([1.0]), asyncio.Future[Model] | None)
+assert_type(scheduler.task(Model)(), asyncio.Future[Model] | None)
+assert_type(scheduler.submit(lambda: 3), asyncio.Future[int])
+
+
+# What the events of a task pass depends on the function.
+
+assert_type(other.on_submitted, Subscriber[[asyncio.Future[int], int]])
+assert_type(task.on_done, Subscriber[[asyncio.Future[str]]])
+assert_type(task.on_result, Subscriber[[asyncio.Future[str], str]])
+assert_type(task.on_exception, Subscriber[[asyncio.Future[str], BaseException]])
+assert_type(task.on_cancelled, Subscriber[[asyncio.Future[str]]])
+assert_type(task.on(Task.RESULT), Subscriber[[asyncio.Future[str], str]])
+assert_type(task.on("on_result", limit=2), Subscriber[[asyncio.Future[str], str]])
+assert_type(task.on("on_done"), Subscriber[[asyncio.Future[str]]])
+assert_type(task.on("on_exception"), Subscriber[[asyncio.Future[str], BaseException]])
+assert_type(other.on("on_submitted"), Subscriber[[asyncio.Future[int], int]])
+assert_type(other.on("call-limit-reached"), Subscriber[[Task[[int], int], int]])
+assert_type(other.on(CallLimiter.CONCURRENT_LIMIT_REACHED), Subscriber[[Task[[int], int], int]])
+
+# Callbacks keep the type they were written with, under any number of decorators.
+
+
+@task.on_result
+def plain(future: asyncio.Future[str], result: str) -> int:
+    return len(f"{future}{result}")
+
+
+@task.on_result(limit=3, repeat=2, every=2, when=lambda: True)
+@other.on_result(every=2)
+def shared(_: asyncio.Future[Any], result: object, verbose: bool = False) -> bool:
+    return bool(result) and verbose
+
+
+@task.on("on_exception")
+@scheduler.on_future_exception
+@other.on(Task.EXCEPTION)
+def failed(_: object, error: BaseException, /) -> None:
+    scheduler.stop(exception=error)
+
+
+@task.on_result
+def exactly_so(future: asyncio.Future[str], result: str, /) -> str:
+    return result
+
+
+@scheduler.on_empty
+def exactly_nothing() -> int:
+    return 3
+
+
+@task.on_submitted
+def submitted(future: asyncio.Future[str], rate: float, *, epochs: int = 1) -> tuple[float, int]:
+    return rate, epochs
+
+
+@task.on_submitted
+def submitted_anyhow(future: asyncio.Future[str], *args: object, **kwargs: object) -> None:
+    assert args
+
+
+@task.on("concurrent-limit-reached")
+def try_again(task: Task, rate: float, *, epochs: int = 1) -> None:
+    items.requeue(int(rate) + epochs)
+
+
+@other.on("disabled-due-to-running-task")
+def with_the_task_as_it_is(task: Task[[int], int], n: int) -> None:
+    task(n)
+
+
+assert_type(plain(asyncio.Future(), "a"), int)
+assert_type(shared(asyncio.Future(), 1, verbose=True), bool)
+assert_type(exactly_so(asyncio.Future(), "a"), str)
+assert_type(exactly_nothing(), int)
+assert_type(submitted(asyncio.Future(), 0.1, epochs=1), tuple[float, int])
+failed(None, ValueError())
+try_again(task, 0.1)
+
+# Anything that can be called that way will do.
+
+task.on_result(print)
+task.on_result(scheduler.stop)
+scheduler.on_start(scheduler.stop)
+scheduler.on_start(Model)
+task.on_done.add(lambda future: print(future.result().upper()), print)
+task.on_result.add(lambda _, result: print(result.upper()))
+task.on_result(lambda _, result: print(result.upper()))
+task.on_result.remove(plain)
+scheduler.on_start.add(lambda: None)
+
+
+@scheduler.on_start(repeat=4)
+def begin() -> None:
+    task(next(items) / 2)
+    scheduler.submit(halve, 3)
+
+
+# Events of one's own, and what emits them.
+
+SAVED: Event[[str, int]] = Event("saved")
+
+
+class Store(Emitter):
+    def __init__(self) -> None:
+        super().__init__("store")
+        self.on_saved = self.subscriber(SAVED)
+
+    def save(self, path: str) -> None:
+        self.on_saved.emit(path, 3)
+        self.emit(SAVED, path, 3)
+
+
+store = Store()
+assert_type(store.on_saved, Subscriber[[str, int]])
+assert_type(store.on(SAVED, every=2), Subscriber[[str, int]])
+assert_type(task.on(SAVED), Subscriber[[str, int]])
+assert_type(store.on_saved(limit=1), Subscriber[[str, int]])
+assert_type(store.on_saved.event, Event[[str, int]])
+assert_type(store.on_saved.event_count, int)
+store.on("saved")(print)
+task.on(Event("of-a-plugin"))(print)
+
+
+@store.on(SAVED)
+def report(path: str, size: int) -> None:
+    print(path, size)
+
+
+# Plugins.
+
+
+class Seeded(TaskPlugin):
+    """Adds a keyword to every call, refuses some, and has an event for those."""
+
+    name: ClassVar[str] = "seeded"
+    REFUSED: ClassVar[SubmissionEvent] = SubmissionEvent("refused")
+    FOUND: ClassVar[ResultEvent] = ResultEvent("found")
+    LOST: ClassVar[FutureEvent] = FutureEvent("lost")
+    BROKEN: ClassVar[ExceptionEvent] = ExceptionEvent("broken")
+    SENT: ClassVar[SubmittedEvent] = SubmittedEvent("sent")
+
+    @override
+    def attach_task(self, task: Task, /) -> None:
+        super().attach_task(task)
+        self.refused = task.on(self.REFUSED)
+
+    @override
+    def pre_submit(self, call: Call[R], /) -> Call[R] | None:
+        if call.args:
+            self.refused.emit(self.task, *call.args, **call.kwargs)
+            return None
+        return call.with_kwargs(seed=1).with_function(call.function)
+
+    @override
+    def copy(self) -> Self:
+        return type(self)()
+
+
+seeded = scheduler.task(halve, plugins=Seeded())
+assert_type(seeded.on(Seeded.REFUSED), Subscriber[[Task[[int], int], int]])
+assert_type(seeded.on(Seeded.FOUND), Subscriber[[asyncio.Future[int], int]])
+assert_type(seeded.on(Seeded.LOST), Subscriber[[asyncio.Future[int]]])
+assert_type(seeded.on(Seeded.BROKEN), Subscriber[[asyncio.Future[int], BaseException]])
+assert_type(seeded.on(Seeded.SENT), Subscriber[[asyncio.Future[int], int]])
+assert_type(Call.of(train, 0.1, epochs=2), Call[str])
+assert_type(Call.of(train, 0.1).with_kwargs(epochs=2), Call[str])
+assert_type(Call.of(train, 0.1).function(0.1), str)
+scheduler.task(halve, plugins=[CallLimiter(max_concurrent=2, not_while_running=task)])
+CallLimiter(not_while_running=[task, other]).copy().attach_task(task)
+
+
+@seeded.on(Seeded.REFUSED)
+def again(task: Task, n: int) -> None:
+    task(n)
+
+
+# Backends: recipes, and the constructors that take what these are made of.
+
+
+class Mine(Scheduler):
+    """A scheduler of somebody's own."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A backend of somebody's own."""
+
+    host: str
+
+    def open(self) -> Executor:
+        return ThreadPoolExecutor(1, thread_name_prefix=self.host)
+
+
+assert_type(Mine.with_processes(4), Mine)
+assert_type(Mine.with_loky(max_workers=2, reuse="auto", env={"A": "1"}), Mine)
+assert_type(Scheduler.with_threads(2, thread_name_prefix="worker"), Scheduler)
+assert_type(Scheduler.with_sequential(), Scheduler)
+assert_type(Mine.from_backend(Sequential()), Mine)
+assert_type(Scheduler(Processes(2)), Scheduler)
+assert_type(Loky(2).max_workers, int | None)
+Scheduler(Elsewhere("here"))
+Scheduler(executor=ThreadPoolExecutor(1), terminate=False)
+with_processes: Callable[[int], Scheduler] = Scheduler.with_processes
+with_threads: Callable[[], Mine] = Mine.with_threads
+recipes = [Processes(), Threads(), Loky(), Sequential()]
+
+# A run, and how it ended.
+
+state = scheduler.run(timeout=1.5, end_on_empty=False, wait=False, display=True)
+assert_type(state, ExitState)
+assert_type(state.code, ExitCode)
+assert_type(state.exception, BaseException | None)
+assert_type(scheduler.exit_state, ExitState | None)
+timeout: Scheduler.ExitCode = Scheduler.ExitCode.TIMEOUT
+assert_type(scheduler.run(on_exception="end", asyncio_debug_mode=True), Scheduler.ExitState)
+scheduler.run(on_exception={ValueError: "ignore", BaseException: "end"})
+scheduler.run_in_notebook(timeout=None, on_exception="ignore")
+
+# An iterator that takes things back.
+
+items = Requeue(range(10))
+assert_type(items, Requeue[int])
+assert_type(next(items), int)
+assert_type(next(items, None), int | None)
+assert_type(list(Requeue(["a"])), list[str])
+empty: Requeue[bytes] = Requeue()
+empty.requeue(b"a", b"b")
+empty.append(b"c")
