@@ -174,3 +174,95 @@ def end_session(process: subprocess.Popen[Any]) -> None:
     for stream in (process.stdout, process.stderr):
         if stream is not None:
             stream.close()
+
+
+class CannotComeBack(Exception):
+    """Can be pickled, and not unpickled: its `__init__` takes more than it passes on."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(what)
+        self.why = why
+
+
+class CannotBeSaid(CannotComeBack):
+    """Not even its message can be had."""
+
+    def __str__(self) -> str:
+        raise ValueError("no message")
+
+
+class ComesBackAsText(Exception):
+    """Unpickles as something that is no exception."""
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, ("text",)
+
+
+class ComesBackAsNothing(Exception):
+    """Unpickles as what looks like no exception at all."""
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return type(None), ()
+
+
+class LeavesWhenUnpickled:
+    """Whoever unpickles it leaves the program."""
+
+    def __reduce__(self) -> tuple[Callable[[str], NoReturn], tuple[str]]:
+        return sys.exit, ("bye",)
+
+
+class FailsWhenUnpickled:
+    """Can be pickled, and not unpickled."""
+
+    def __reduce__(self) -> tuple[type[int], tuple[str]]:
+        return int, ("not a number",)
+
+
+class CannotBeShown:
+    """A function that can neither be pickled nor printed."""
+
+    def __call__(self) -> None:
+        return
+
+    def __repr__(self) -> str:
+        raise ValueError("no name")
+
+    def __reduce__(self) -> NoReturn:
+        raise ValueError("no pickle")
+
+
+def return_a_lock() -> object:
+    return threading.Lock()
+
+
+def return_what_leaves() -> object:
+    return LeavesWhenUnpickled()
+
+
+def return_what_fails() -> object:
+    return FailsWhenUnpickled()
+
+
+def raise_what_cannot_come_back() -> NoReturn:
+    raise CannotComeBack("what", "why")
+
+
+def raise_what_cannot_be_said() -> NoReturn:
+    raise CannotBeSaid("what", "why")
+
+
+def raise_text() -> NoReturn:
+    raise ComesBackAsText("boom")
+
+
+def raise_nothing() -> NoReturn:
+    raise ComesBackAsNothing("boom")
+
+
+def raise_with_a_lock() -> NoReturn:
+    raise Boom(threading.Lock())
+
+
+def raise_stop_iteration() -> NoReturn:
+    raise StopIteration(5)
