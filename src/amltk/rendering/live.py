@@ -95,8 +95,8 @@ class Display:
     def _draw(self) -> None:
         try:
             self._draw_until_over()
-        except Exception as error:  # noqa: BLE001 - drawing is not worth the run
-            logger.error("Cannot draw the run, which goes on unseen: %r", error, exc_info=error)
+        except Exception:  # drawing is not worth a run
+            logger.exception("Cannot draw the run, which goes on unseen.")
 
     def _draw_until_over(self) -> None:
         canvas = canvas_for(self._console, self._news.set)
