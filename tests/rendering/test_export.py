@@ -73,7 +73,9 @@ def test_counts_are_yellow_on_the_page() -> None:
     """
     scheduler = Scheduler.with_sequential()
     scheduler.run()
-    assert re.search(r'<span style="color: #b8860b;[^"]*font-weight: bold">1</span>', as_html(scheduler))
+    assert re.search(
+        r'<span style="color: #b8860b;[^"]*font-weight: bold">1</span>', as_html(scheduler)
+    )
 
 
 def test_a_notebook_shows_a_scheduler() -> None:

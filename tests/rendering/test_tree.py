@@ -90,7 +90,7 @@ def test_counts_stand_next_to_what_they_count() -> None:
     scheduler.on_start(lambda: [task(n) for n in range(3)])
     task.on_result(print_nothing, limit=2)
     scheduler.run()
-    shown = as_text(scheduler)
+    shown = as_text(scheduler, width=200)
     assert shown.startswith("Scheduler  ended: exhausted · 3 done\n")
     assert "@on_start 1\n│   │   └── <lambda>() 1\n" in shown
     assert "@on_result 3\n    │   └── print_nothing() 2  limit=2\n" in shown
