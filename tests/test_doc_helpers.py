@@ -119,5 +119,5 @@ def test_an_output_that_nobody_knows() -> None:
     """
     The error says what there is.
     """
-    with pytest.raises(ValueError, match='output=\'pdf\'.*"html" or "text"'):
-        doc_print(print, Text(), output="pdf")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="output='pdf'"):
+        doc_print(print, Text(), output="pdf")  # type: ignore[arg-type]

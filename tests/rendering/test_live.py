@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -59,10 +60,18 @@ class Tty(io.StringIO):
         return lines
 
 
-def console_on(file: io.StringIO, **options: Any) -> Console:
-    """A console on a terminal; like a real one it is interactive."""
-    terminal = {"force_terminal": True, "force_interactive": True, "legacy_windows": False}
-    return Console(**{"file": file, "width": 100, "height": 60, **terminal, **options})
+def console_on(file: io.StringIO, *, height: int = 60, notebook: bool = False) -> Console:
+    """A console without colours on a terminal; like a real one it is interactive."""
+    return Console(
+        file=file,
+        width=100,
+        height=height,
+        color_system=None,
+        force_terminal=True,
+        force_interactive=True,
+        force_jupyter=notebook,
+        legacy_windows=False,
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +125,7 @@ def test_it_is_drawn_while_it_runs(scheduler: Scheduler) -> None:
     def wait_for_the_picture() -> None:
         drawn.wait()
 
-    with shown_live(scheduler, console_on(terminal, color_system=None)):
+    with shown_live(scheduler, console_on(terminal)):
         scheduler.run()
     assert "Scheduler  running" in terminal.shown()
 
@@ -127,7 +136,7 @@ def test_pictures_follow_each_other(scheduler: Scheduler) -> None:
     """
     called = threading.Event()
     terminal = Tty(lambda text: called.set() if "wait_to_be_seen() 1" in text else None)
-    console = console_on(terminal, color_system=None)
+    console = console_on(terminal)
 
     @scheduler.on_start
     def wait_to_be_seen() -> None:
@@ -161,12 +170,12 @@ def test_a_tall_picture_is_made_compact(scheduler: Scheduler) -> None:
     terminal = Tty(lambda text: drawn.set() if "Scheduler  running" in text else None)
     scheduler.on_start(drawn.wait)
     for _ in range(20):
-        scheduler.on_start(len, when=lambda: False)
-    with shown_live(scheduler, console_on(terminal, height=15, color_system=None)):
+        scheduler.on_start(locals, when=lambda: False)
+    with shown_live(scheduler, console_on(terminal, height=15)):
         scheduler.run()
-    assert "len()" not in terminal.shown().partition("Scheduler  ended")[0]
+    assert "locals()" not in terminal.shown().partition("Scheduler  ended")[0]
     assert terminal.screen() == [*as_text(scheduler).splitlines(), ""]
-    assert terminal.shown().count("len()") == 20
+    assert terminal.shown().count("locals()") == 20
 
 
 def raise_an_error(_: str) -> None:
@@ -223,7 +232,12 @@ def test_a_blocked_terminal_blocks_neither_the_run_nor_its_end(
     """
     monkeypatch.setattr(live, "PATIENCE", 0.0)
     blocked, unblock = threading.Event(), threading.Event()
-    terminal = Tty(lambda _: (blocked.set(), unblock.wait()))
+
+    def block(_: str) -> None:
+        blocked.set()
+        unblock.wait()
+
+    terminal = Tty(block)
     scheduler.on_start(blocked.wait)
     scheduler.on_start(lambda: scheduler.submit(pow, 2, 10))
     with shown_live(scheduler, console_on(terminal)):
@@ -278,12 +292,12 @@ def test_what_is_printed_stays_readable(
 
     @scheduler.on_start
     def report() -> None:
-        print(line)
-        print("half a line", end="")
+        print(line)  # noqa: T201
+        print("half a line", end="")  # noqa: T201
         seen.wait()
-        print(" and its end")
+        print(" and its end")  # noqa: T201
 
-    with shown_live(scheduler, console_on(terminal, color_system=None)):
+    with shown_live(scheduler, console_on(terminal)):
         scheduler.run()
     picture = as_text(scheduler).splitlines()
     assert terminal.screen() == [line, "half a line and its end", *picture, ""]
@@ -295,7 +309,7 @@ def test_of_two_displays_one_waits(scheduler: Scheduler) -> None:
     """
     drawn = threading.Event()
     terminal = Tty(lambda text: drawn.set() if "Scheduler  running" in text else None)
-    console = console_on(terminal, color_system=None)
+    console = console_on(terminal)
     other = Scheduler.with_sequential()
     other.task(divmod)
 
@@ -341,12 +355,12 @@ def test_a_notebook_has_one_output_that_changes(
         return displays[-1]
 
     ipython = ModuleType("IPython.display")
-    ipython.display = display  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    ipython.display = display  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "IPython.display", ipython)
     scheduler.on_start(displayed.wait)
-    with shown_live(scheduler, console_on(Tty(), force_jupyter=True)):
+    with shown_live(scheduler, console_on(Tty(), notebook=True)):
         scheduler.run()
     assert len(displays) == 1
     assert shown[0]["text/plain"].startswith("Scheduler  running")
     assert shown[-1]["text/plain"].startswith("Scheduler  ended: exhausted")
-    assert all(a != b for a, b in zip(shown, shown[1:], strict=False))
+    assert all(a != b for a, b in pairwise(shown))
