@@ -288,7 +288,7 @@ def test_what_is_printed_stays_readable(
     seen = threading.Event()
     terminal = Tty(lambda text: seen.set() if "half a line" in text else None)
     monkeypatch.setattr(sys, "stdout", terminal)
-    line = "score [red]0.5[/red] " * 20
+    line = " ".join(["score [red]0.5[/red]"] * 20)
 
     @scheduler.on_start
     def report() -> None:
