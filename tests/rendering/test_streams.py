@@ -12,17 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typing_extensions import override
 
 from amltk.rendering.streams import Printed, Stream, catch_prints, release_prints
-
-
-class Tty(io.StringIO):
-    """A terminal that remembers what was written."""
-
-    @override
-    def isatty(self) -> bool:
-        return True
+from tests.rendering.terminal import Tty
 
 
 @contextmanager
