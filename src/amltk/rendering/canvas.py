@@ -1,6 +1,6 @@
 """Where a run is drawn: a terminal that can be drawn over, a notebook, or anything else.
 
-Canvases are used by the thread that draws, and by nobody else.
+Once it is made, a canvas is used by the thread that draws, and by nobody else.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Notebook:
 
 
 class Terminal:
-    """A terminal. What the program prints appears above what is drawn."""
+    """A terminal; what is printed from now on appears above what is drawn."""
 
     def __init__(self, console: Console, printed: Printed) -> None:
         self._console = console
@@ -125,10 +125,10 @@ class Terminal:
             redirect_stdout=False,
             redirect_stderr=False,
         )
+        catch_prints(printed)
 
     def open(self) -> None:
-        """Hide the cursor, and catch what is printed."""
-        catch_prints(self._printed)
+        """Hide the cursor."""
         self._live.start()
 
     def draw(self, look: Look) -> None:
@@ -136,37 +136,35 @@ class Terminal:
         picture = self._picture(look())
         if len(picture.lines) >= self._console.height:
             picture = self._picture(look(compact=True))
-        self._show(picture)
+        self._live.update(self._below_prints(picture), refresh=True)
 
     def close(self, look: Look) -> None:
         """Draw all of it for the last time, and give back the cursor and what is printed."""
         try:
-            self._show(self._picture(look()), in_full=True)
+            self._live.update(self._below_prints(self._picture(look())))
+            self._printed.rest = ""  # it is shown for good, with this picture
         finally:
             try:
-                self._live.stop()
+                self._live.stop()  # draws, however tall it is
             finally:
                 release_prints()
                 taken.release()
                 self._print_what_is_left()
 
-    def _print_what_is_left(self) -> None:
-        left = [*self._printed.take_lines(), self._printed.rest]
-        if any(left):
-            self._console.file.write("\n".join(left))
-
     def _picture(self, tree: Tree) -> Picture:
         return Picture(self._console.render_lines(tree, pad=False))
 
-    def _show(self, picture: Picture, *, in_full: bool = False) -> None:
+    def _below_prints(self, picture: Picture) -> Group:
         lines = self._printed.take_lines()
         if lines:
             self._console.print(Text("\n").join(map(Text.from_ansi, lines)), soft_wrap=True)
         rest = self._printed.rest
-        if in_full:
-            self._live.vertical_overflow = "visible"
-            self._printed.rest = ""  # shown for good, with this picture
-        self._live.update(Group(Text.from_ansi(rest), picture) if rest else picture, refresh=True)
+        return Group(Text.from_ansi(rest), picture) if rest else Group(picture)
+
+    def _print_what_is_left(self) -> None:
+        left = [*self._printed.take_lines(), self._printed.rest]
+        if any(left):
+            self._console.file.write("\n".join(left))
 
 
 class Picture:

@@ -79,6 +79,7 @@ def recorder(width: int) -> Console:
         record=True,
         file=io.StringIO(),
         width=width,
+        height=25,  # if both are known, the terminal is not asked for either
         color_system="truecolor",
         force_terminal=True,
         force_jupyter=False,

@@ -46,6 +46,9 @@ AT_LEAST = 1 / 20
 PATIENCE = 2.0
 """Seconds that the end of a run waits for the last picture."""
 
+FAILURES = (Exception, SystemExit)
+"""What drawing may raise; when a pipe breaks, rich wants to leave the program."""
+
 
 @contextmanager
 def shown_live(scheduler: Scheduler, console: Console | None = None) -> Generator[None]:
@@ -75,13 +78,14 @@ class Display:
         self._thread = Thread(target=run, name="amltk-display", daemon=True)
 
     def begin(self) -> None:
-        """Start to draw."""
+        """Catch what is printed from now on, and start to draw."""
+        self._canvas = canvas_for(self._console, self._news.set)
         self._thread.start()
 
     def end(self) -> None:
         """Draw for the last time, and wait for that, but not for ever."""
         self._over.set()
-        self._news.set()
+        self._news.set()  # do not wait for the next picture
         try:
             self._thread.join(PATIENCE)
         except KeyboardInterrupt:  # it will take a moment to give back the cursor
@@ -95,23 +99,21 @@ class Display:
     def _draw(self) -> None:
         try:
             self._draw_until_over()
-        except Exception as error:  # noqa: BLE001 - drawing is not worth the run
-            logger.error("Cannot draw the run, which goes on unseen: %r", error, exc_info=error)
+        except FAILURES:  # drawing is not worth a run
+            logger.exception("Cannot draw the run, which goes on unseen.")
 
     def _draw_until_over(self) -> None:
-        canvas = canvas_for(self._console, self._news.set)
         try:
-            canvas.open()
-            self._keep_drawing(canvas)
-        except Exception:
-            with suppress(Exception):
-                canvas.close(self._look)
+            self._keep_drawing(self._canvas)
+        except FAILURES:
+            with suppress(*FAILURES):
+                self._canvas.close(self._look)
             raise
-        canvas.close(self._look)
+        self._canvas.close(self._look)
 
     def _keep_drawing(self, canvas: Canvas) -> None:
-        while not self._over.is_set():
+        canvas.open()
+        while not self._over.wait(AT_LEAST):
             self._news.clear()
             canvas.draw(self._look)
-            self._over.wait(AT_LEAST)
             self._news.wait(EVERY - AT_LEAST)

@@ -7,14 +7,11 @@ takes what was written, and puts it above the display.
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, TextIO, cast
-
-from typing_extensions import override
+from typing import Any, TextIO
 
 __all__ = ["Printed", "catch_prints", "release_prints"]
 
@@ -57,8 +54,8 @@ def overwritten(line: str) -> str:
     return line.rstrip("\r").rpartition("\r")[2]
 
 
-class Stream(io.TextIOBase):
-    """Stands in for `sys.stdout` or `sys.stderr`."""
+class Stream:
+    """Stands in for `sys.stdout` or `sys.stderr`; whatever is not writing, that one answers."""
 
     def __init__(self, printed: Printed, file: TextIO) -> None:
         self._printed = printed
@@ -67,29 +64,17 @@ class Stream(io.TextIOBase):
     def __getattr__(self, name: str) -> Any:
         return getattr(self.rich_proxied_file, name)
 
-    @property
-    @override
-    def encoding(self) -> str:
-        return self.rich_proxied_file.encoding
-
-    @override
     def write(self, text: str, /) -> int:
-        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"write() takes a str, not {type(text).__name__}.")
-        self._printed.write(text)
+        """Remember the text."""
+        self._printed.write("" + text)  # what is no text fails here, where it was written
         return len(text)
 
-    @override
-    def writable(self) -> bool:
-        return True
+    def writelines(self, lines: Iterable[str], /) -> None:
+        """Remember all of these."""
+        self._printed.write("".join(lines))
 
-    @override
-    def isatty(self) -> bool:
-        return self.rich_proxied_file.isatty()
-
-    @override
-    def fileno(self) -> int:
-        return self.rich_proxied_file.fileno()
+    def flush(self) -> None:
+        """Nothing is to be done: what was written is shown as soon as possible."""
 
 
 def catch_prints(printed: Printed) -> None:
@@ -105,7 +90,7 @@ def release_prints() -> None:
     for name in STREAMS:
         stream = getattr(sys, name)
         if isinstance(stream, Stream):
-            setattr(sys, name, cast("TextIO", stream.rich_proxied_file))
+            setattr(sys, name, stream.rich_proxied_file)
 
 
 if hasattr(os, "register_at_fork"):

@@ -24,8 +24,22 @@ LONGEST = 160
 FEW = 20
 """Items up to which the `repr` of an unknown kind of container is called."""
 
-Sized = (str, bytes, bytearray, list, tuple, dict, set, frozenset, deque)
+CONTAINERS: tuple[type[Any], ...] = (
+    str,
+    bytes,
+    bytearray,
+    list,
+    tuple,
+    dict,
+    set,
+    frozenset,
+    deque,
+)
 """The containers that others are usually derived from."""
+
+
+UNORDERED: tuple[type[Any], ...] = (dict, set, frozenset)
+"""Those whose items `reprlib` sorts."""
 
 
 def one_line(text: str, limit: int = LONGEST) -> str:
@@ -59,6 +73,12 @@ class Brief(Repr):
         self.maxother = 60
 
     @override
+    def repr1(self, x: Any, level: int) -> str:
+        if isinstance(x, UNORDERED) and len(x) > FEW:  # they would be sorted, all of them
+            return f"<{type(x).__name__} of {len(x)}>"
+        return super().repr1(x, level)
+
+    @override
     def repr_instance(self, x: Any, level: int) -> str:
         try:
             return one_line(self._described(x, level), self.maxother)
@@ -72,9 +92,9 @@ class Brief(Repr):
     repr_bytearray = repr_bytes
 
     def _described(self, x: Any, level: int) -> str:
-        if type(x).__repr__ is object.__repr__:  # says where it is in memory, which is noise
+        if says_only_where_it_is(x):
             return f"<{type(x).__name__}>"
-        if isinstance(x, Sized) and len(x) > FEW:
+        if has_many_items(x):
             return f"<{type(x).__name__} of {len(x)}>"
         if has_dataclass_repr(x):
             shown = (f"{f.name}={self.repr1(getattr(x, f.name), level - 1)}" for f in shown_in(x))
@@ -83,6 +103,16 @@ class Brief(Repr):
 
 
 BRIEF = Brief()
+
+
+def says_only_where_it_is(thing: object) -> bool:
+    """Whether its `repr` is an address in memory, as it is of most objects."""
+    return getattr(type(thing), "__repr__", None) is object.__repr__
+
+
+def has_many_items(thing: Any) -> bool:
+    """Whether it is a container whose `repr` may be long."""
+    return issubclass(type(thing), CONTAINERS) and len(thing) > FEW
 
 
 def has_dataclass_repr(thing: object) -> bool:
@@ -97,7 +127,7 @@ def shown_in(thing: Any) -> list[Any]:
 def name_of_function(function: object) -> str:
     """What a function is called, without the functions it was defined in."""
     if isinstance(function, partial):
-        return f"partial({name_of_function(function.func)})"  # pyright: ignore[reportUnknownMemberType,reportUnknownArgumentType]
+        return f"partial({name_of_function(function.func)})"
     name = getattr(function, "__qualname__", None)
     if not isinstance(name, str):
         return brief(function)
