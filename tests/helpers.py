@@ -98,9 +98,15 @@ class Gate:
         self._held.append(open(self.path, "w"))  # noqa: PTH123, SIM115
 
     def let_go(self) -> None:
-        """Let every call go on that is here."""
+        """Let every call go on that is here, and those that come later pass."""
+        if not Path(self.path).is_fifo():
+            return
+        both_ends = os.open(self.path, os.O_RDWR)  # for those that nobody has waited for
+        os.unlink(self.path)
+        Path(self.path).touch()
         while self._held:
             self._held.pop().close()
+        os.close(both_ends)
 
     def __enter__(self) -> Gate:
         return self
@@ -266,3 +272,33 @@ def raise_with_a_lock() -> NoReturn:
 
 def raise_stop_iteration() -> NoReturn:
     raise StopIteration(5)
+
+
+def remember(flag: str) -> None:
+    """Leave a mark; as an initializer: what was marked, `recall` finds."""
+    os.environ["AMLTK_TEST_FLAG"] = flag
+
+
+def recall(name: str = "AMLTK_TEST_FLAG") -> str | None:
+    return os.environ.get(name)
+
+
+def die_while(flag: str) -> None:
+    """As an initializer: kill the worker if there is such a file, and take the file away."""
+    path = Path(flag)
+    if path.exists():
+        path.unlink()
+        die()
+
+
+def mark_and_die(flag: str) -> None:
+    Path(flag).touch()
+    die()
+
+
+def fork_one_that_waits_and_die(gate: str) -> None:
+    """Leave behind a process that has copies of all this worker has open."""
+    if os.fork() == 0:
+        wait_at(gate)
+        os._exit(0)
+    die()
