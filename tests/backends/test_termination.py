@@ -25,9 +25,7 @@ signal.pause()
 
 def start() -> tuple[subprocess.Popen[str], psutil.Process]:
     """A process that ignores SIGTERM, and the child of it."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     child = psutil.Process(int(process.stdout.readline()))
     process.stdout.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,11 @@ import pytest
 from amltk.backends.thread_pool import ThreadPool
 from amltk.exceptions import ExecutorBrokenError
 from tests.helpers import Boom, echo, fail, program
+
+
+def wait_for(gate: threading.Event, begun: threading.Event) -> None:
+    begun.set()
+    gate.wait()
 
 
 def test_calls_run_in_threads_of_its_own() -> None:
@@ -50,7 +56,7 @@ def test_shutdown_may_cancel_what_no_thread_has_begun() -> None:
     """
     gate, begun = threading.Event(), threading.Event()
     pool = ThreadPool(1, name="t")
-    running = pool.submit(lambda: (begun.set(), gate.wait()))
+    running = pool.submit(partial(wait_for, gate, begun))
     begun.wait()
     queued = [pool.submit(echo, n) for n in range(3)]
     pool.shutdown(wait=False, cancel_futures=True)
@@ -70,7 +76,7 @@ def test_a_callback_may_submit_while_the_pool_is_shut_down() -> None:
     gate, begun = threading.Event(), threading.Event()
     refused: list[BaseException] = []
     pool = ThreadPool(1, name="t")
-    pool.submit(lambda: (begun.set(), gate.wait()))
+    pool.submit(partial(wait_for, gate, begun))
     begun.wait()
 
     def submit_again(_: Future[int]) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from amltk.backends import pool_manager
 from amltk.backends.start_method import StartMethod
 from amltk.backends.worker_pool import WorkerPool
 from amltk.exceptions import ExecutorBrokenError, NotPicklableError, WorkerLostError
@@ -38,7 +37,8 @@ from tests.helpers import (
 @pytest.fixture(params=["fork", "forkserver"])
 def how(request: pytest.FixtureRequest) -> StartMethod:
     """The ways to start a process."""
-    return request.param
+    chosen: StartMethod = request.param
+    return chosen
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_a_call_submitted_while_the_manager_wakes_up(
         return read(fd, n)
 
     with monkeypatch.context() as patched:
-        patched.setattr(pool_manager.os, "read", submit_and_read)
+        patched.setattr("amltk.backends.pool_manager.os.read", submit_and_read)
         assert pool.submit(echo, 2).result() == 2
         assert between[0].result() == 1
     assert pool.submit(echo, 3).result() == 3
@@ -251,9 +251,7 @@ def test_a_storm_of_deaths(pool: WorkerPool) -> None:
     assert all(isinstance(call.exception(), WorkerLostError) for call in calls[1::2])
 
 
-def test_a_worker_that_dies_while_it_starts_costs_nothing(
-    how: StartMethod, tmp_path: Path
-) -> None:
+def test_a_worker_that_dies_while_it_starts_costs_nothing(how: StartMethod, tmp_path: Path) -> None:
     """
     Another one is started, and what is in the queue is computed.
     """

@@ -77,12 +77,12 @@ def test_a_scheduler_hears_of_a_call_before_its_task_does(scheduler: Scheduler) 
     """
     task = scheduler.task(echo)
     story: list[str] = []
-    task.on_result.add(lambda *_: story.append("task.result"))
+    task.on_result.add(lambda _, __: story.append("task.result"))
     task.on_done.add(lambda _: story.append("task.done"))
-    task.on_submitted.add(lambda *_: story.append("task.submitted"))
+    task.on_submitted(lambda _, value: story.append("task.submitted"))
     scheduler.on_future_submitted.add(lambda _: story.append("submitted"))
     scheduler.on_future_done.add(lambda _: story.append("done"))
-    scheduler.on_future_result.add(lambda *_: story.append("result"))
+    scheduler.on_future_result.add(lambda _, __: story.append("result"))
     scheduler.on_start.add(lambda: task(1))
     scheduler.run()
     assert story == [
@@ -226,11 +226,9 @@ def test_a_backlog_of_outcomes_does_not_postpone_a_timeout() -> None:
     def let_an_hour_pass(_: Future[Any], result: int) -> None:
         loop = asyncio.get_running_loop()
         later = loop.time() + 3600
-        loop.time = lambda: later  # type: ignore[method-assign]  # a clock that jumps
+        setattr(loop, "time", lambda: later)  # noqa: B010 - a clock that jumps
 
-    scheduler.on_timeout.add(
-        lambda: before_timeout.append(scheduler.on_future_result.event_count)
-    )
+    scheduler.on_timeout.add(lambda: before_timeout.append(scheduler.on_future_result.event_count))
     assert scheduler.run(timeout=1800).code is ExitCode.TIMEOUT
     assert before_timeout == [1]
     assert scheduler.event_counts["on_future_result"] == 1000
@@ -321,9 +319,7 @@ def test_work_is_refused_from_another_thread(scheduler: Scheduler) -> None:
     `submit` belongs to the thread of the run.
     """
     refused: list[BaseException | None] = []
-    scheduler.on_start.add(
-        lambda: refused.append(in_thread(lambda: scheduler.submit(echo, 1)))
-    )
+    scheduler.on_start.add(lambda: refused.append(in_thread(lambda: scheduler.submit(echo, 1))))
     assert scheduler.run() == NOTHING_TO_DO
     assert isinstance(refused[0], WrongThreadError)
     assert "thread" in str(refused[0])
