@@ -64,12 +64,16 @@ def scheduler(backend: Backend) -> Scheduler:
     return Scheduler(backend)
 
 
+def submit_something(scheduler: Scheduler) -> None:
+    scheduler.submit(abs, -1)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def helpers_of_python_are_running() -> None:
     """Resource trackers and the fork server stay for as long as the program: start them first."""
     for backend in BACKENDS.values():
         scheduler = Scheduler(backend)
-        scheduler.on_start.add(partial(scheduler.submit, abs, -1))
+        scheduler.on_start(partial(submit_something, scheduler))
         scheduler.run()
 
 

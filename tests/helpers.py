@@ -12,8 +12,9 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, Self
 
 import amltk
 from amltk import Scheduler
@@ -102,13 +103,13 @@ class Gate:
         if not Path(self.path).is_fifo():
             return
         both_ends = os.open(self.path, os.O_RDWR)  # for those that nobody has waited for
-        os.unlink(self.path)
+        Path(self.path).unlink()
         Path(self.path).touch()
         while self._held:
             self._held.pop().close()
         os.close(both_ends)
 
-    def __enter__(self) -> Gate:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -119,9 +120,12 @@ def story_of(scheduler: Scheduler) -> list[str]:
     """The names of the events that the scheduler emits from now on, in their order."""
     story: list[str] = []
     for event in EVENTS:
-        # Of any signature: it is only counted.
-        scheduler.emitter.on(event.name)(lambda *_, name=event.name: story.append(name))  # pyright: ignore
+        scheduler.emitter.on(event.name)(partial(heard, story, event.name))
     return story
+
+
+def heard(story: list[str], name: str, *_: object) -> None:
+    story.append(name)
 
 
 def all_accounted_for(scheduler: Scheduler) -> bool:

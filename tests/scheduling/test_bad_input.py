@@ -74,7 +74,7 @@ def test_a_function_that_cannot_be_pickled(processes: Backend) -> None:
     Ends as the exception of its call, with the reason and what to do.
     """
     lock = threading.Lock()
-    error = Answers(processes, lambda: lock.locked()).only_error()
+    error = Answers(processes, lambda: [lock]).only_error()
     assert isinstance(error, NotPicklableError)
     assert "lambda" in str(error)
     assert "pickle" in str(error)
