@@ -50,7 +50,6 @@ STATES = {"running": "bold green", "closing": "bold yellow", "ended": "green"}
 FAILED = "bold red"
 
 
-
 class CallHighlighter(RegexHighlighter):
     """Colours the name, the numbers and the strings of a call; yellow is left to the counts."""
 
@@ -170,7 +169,9 @@ def add_events(tree: Tree, emitter: Emitter, *, compact: bool) -> None:
     others: list[Text] = []
     for subscriber in subscribers:
         if subscriber.registrations and not compact:
-            add_all(tree.add(event_label(subscriber)), map(callback_label, subscriber.registrations))
+            add_all(
+                tree.add(event_label(subscriber)), map(callback_label, subscriber.registrations)
+            )
         elif subscriber.event_count or not compact:
             others.append(event_label(subscriber))
     if others:
