@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Generator, Mapping
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -36,22 +37,25 @@ SETTLE = 10.0
 """Seconds that a thread which is about to end may take for it."""
 
 
-@pytest.fixture(params=BACKENDS.values(), ids=BACKENDS.keys())
+@pytest.fixture(params=list(BACKENDS.values()), ids=list(BACKENDS))
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Every way of running work, with two workers where that says anything."""
-    return request.param
+    chosen: Backend = request.param
+    return chosen
 
 
-@pytest.fixture(params=IN_PARALLEL.values(), ids=IN_PARALLEL.keys())
+@pytest.fixture(params=list(IN_PARALLEL.values()), ids=list(IN_PARALLEL))
 def parallel(request: pytest.FixtureRequest) -> Backend:
     """Those where a call can still run while the program goes on."""
-    return request.param
+    chosen: Backend = request.param
+    return chosen
 
 
-@pytest.fixture(params=IN_PROCESSES.values(), ids=IN_PROCESSES.keys())
+@pytest.fixture(params=list(IN_PROCESSES.values()), ids=list(IN_PROCESSES))
 def processes(request: pytest.FixtureRequest) -> Backend:
     """Those whose workers can die."""
-    return request.param
+    chosen: Backend = request.param
+    return chosen
 
 
 @pytest.fixture
@@ -60,12 +64,16 @@ def scheduler(backend: Backend) -> Scheduler:
     return Scheduler(backend)
 
 
+def submit_something(scheduler: Scheduler) -> None:
+    scheduler.submit(abs, -1)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def helpers_of_python_are_running() -> None:
     """Resource trackers and the fork server stay for as long as the program: start them first."""
     for backend in BACKENDS.values():
         scheduler = Scheduler(backend)
-        scheduler.on_start.add(lambda s=scheduler: s.submit(abs, -1))
+        scheduler.on_start(partial(submit_something, scheduler))
         scheduler.run()
 
 
@@ -86,7 +94,7 @@ def nothing_is_left_behind(
         "processes": [p for p in children_now() - children if p.is_running()],
         "threads": [t for t in threading.enumerate() if t not in threads],
         "descriptors": []
-        if "loky" in request.node.name
+        if "loky" in request.node.nodeid
         else more_than(descriptors, descriptors_now()),
     }
     assert not any(left.values()), f"The test left behind: {left}"

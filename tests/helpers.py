@@ -10,10 +10,12 @@ import signal
 import subprocess
 import sys
 import threading
+from asyncio import Future
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, Self
 
 import amltk
 from amltk import Scheduler
@@ -81,6 +83,11 @@ def have_a_child_wait_at(gate: str) -> None:
     subprocess.run(["cat", gate], check=True, stdout=subprocess.DEVNULL)
 
 
+def future_of(future: Future[Any] | None) -> Future[Any]:
+    assert future is not None  # no plugin refused the call
+    return future
+
+
 class Gate:
     """A named pipe that calls can wait at, wherever they run.
 
@@ -98,11 +105,17 @@ class Gate:
         self._held.append(open(self.path, "w"))  # noqa: PTH123, SIM115
 
     def let_go(self) -> None:
-        """Let every call go on that is here."""
+        """Let every call go on that is here, and those that come later pass."""
+        if not Path(self.path).is_fifo():
+            return
+        both_ends = os.open(self.path, os.O_RDWR)  # for those that nobody has waited for
+        Path(self.path).unlink()
+        Path(self.path).touch()
         while self._held:
             self._held.pop().close()
+        os.close(both_ends)
 
-    def __enter__(self) -> Gate:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -113,9 +126,12 @@ def story_of(scheduler: Scheduler) -> list[str]:
     """The names of the events that the scheduler emits from now on, in their order."""
     story: list[str] = []
     for event in EVENTS:
-        # Of any signature: it is only counted.
-        scheduler.emitter.on(event.name)(lambda *_, name=event.name: story.append(name))  # pyright: ignore
+        scheduler.emitter.on(event.name)(partial(heard, story, event.name))
     return story
+
+
+def heard(story: list[str], name: str, *_: object) -> None:
+    story.append(name)
 
 
 def all_accounted_for(scheduler: Scheduler) -> bool:
@@ -166,10 +182,8 @@ def program(path: Path, code: str, *args: str) -> Generator[subprocess.Popen[str
 
 
 def end_session(process: subprocess.Popen[Any]) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
     for stream in (process.stdout, process.stderr):
         if stream is not None:
@@ -266,3 +280,33 @@ def raise_with_a_lock() -> NoReturn:
 
 def raise_stop_iteration() -> NoReturn:
     raise StopIteration(5)
+
+
+def remember(flag: str) -> None:
+    """Leave a mark; as an initializer: what was marked, `recall` finds."""
+    os.environ["AMLTK_TEST_FLAG"] = flag
+
+
+def recall(name: str = "AMLTK_TEST_FLAG") -> str | None:
+    return os.environ.get(name)
+
+
+def die_while(flag: str) -> None:
+    """As an initializer: kill the worker if there is such a file, and take the file away."""
+    path = Path(flag)
+    if path.exists():
+        path.unlink()
+        die()
+
+
+def mark_and_die(flag: str) -> None:
+    Path(flag).touch()
+    die()
+
+
+def fork_one_that_waits_and_die(gate: str) -> None:
+    """Leave behind a process that has copies of all this worker has open."""
+    if os.fork() == 0:
+        wait_at(gate)
+        os._exit(0)
+    die()

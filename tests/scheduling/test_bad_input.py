@@ -74,7 +74,7 @@ def test_a_function_that_cannot_be_pickled(processes: Backend) -> None:
     Ends as the exception of its call, with the reason and what to do.
     """
     lock = threading.Lock()
-    error = Answers(processes, lambda: print(lock)).only_error()
+    error = Answers(processes, lambda: [lock]).only_error()
     assert isinstance(error, NotPicklableError)
     assert "lambda" in str(error)
     assert "pickle" in str(error)
@@ -115,7 +115,7 @@ def test_a_bad_argument_costs_its_neighbour_nothing(processes: Backend, tmp_path
     with Gate(tmp_path / "gate") as gate:
         scheduler.on_start.add(lambda: scheduler.submit(wait_at, gate.path), gate.hold)
         scheduler.on_start.add(lambda: scheduler.submit(id, FailsWhenUnpickled()))
-        scheduler.on_future_exception.add(lambda *_: gate.let_go())
+        scheduler.on_future_exception.add(lambda _future, _error: gate.let_go())
         scheduler.run(on_exception="ignore")
     assert scheduler.event_counts["on_future_exception"] == 1
     assert scheduler.event_counts["on_future_result"] == 1
@@ -139,9 +139,7 @@ def test_a_result_that_cannot_be_pickled(processes: Backend) -> None:
 
 
 @pytest.mark.parametrize("call", [return_what_fails, return_what_leaves])
-def test_a_result_that_cannot_be_unpickled(
-    processes: Backend, call: Callable[[], object]
-) -> None:
+def test_a_result_that_cannot_be_unpickled(processes: Backend, call: Callable[[], object]) -> None:
     """
     Ends as an exception here, whatever it raises when it is unpickled.
     """
@@ -158,17 +156,14 @@ def test_a_result_that_cannot_be_unpickled(
         raise_with_a_lock,
     ],
 )
-def test_an_exception_that_cannot_come_back(
-    processes: Backend, call: Callable[[], object]
-) -> None:
+def test_an_exception_that_cannot_come_back(processes: Backend, call: Callable[[], object]) -> None:
     """
     Is replaced by one that says which it was, with the traceback of where it was raised.
     """
     error = Answers(processes, call).only_error()
     assert isinstance(error, NotPicklableError)
     assert any(
-        name in str(error)
-        for name in ("CannotComeBack", "CannotBeSaid", "ComesBackAs", "Boom")
+        name in str(error) for name in ("CannotComeBack", "CannotBeSaid", "ComesBackAs", "Boom")
     )
     assert call.__name__ in str(error.__cause__)
 

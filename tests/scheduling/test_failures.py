@@ -35,7 +35,9 @@ def raise_oops(*_: object) -> None:
     raise Oops
 
 
-def run_in_which_everything_happens(scheduler: Scheduler, on_exception: ExceptionPolicy) -> ExitState:
+def run_in_which_everything_happens(
+    scheduler: Scheduler, on_exception: ExceptionPolicy
+) -> ExitState:
     """A call returns, one fails, one is cancelled; then a stop; then a run that times out."""
 
     @scheduler.on_start(limit=1)
@@ -206,9 +208,7 @@ def test_several_callbacks_that_fail_are_raised_together() -> None:
 
 
 @pytest.mark.parametrize("leaves", [KeyboardInterrupt, SystemExit])
-def test_a_callback_may_leave_the_program(
-    parallel: Backend, leaves: type[BaseException]
-) -> None:
+def test_a_callback_may_leave_the_program(parallel: Backend, leaves: type[BaseException]) -> None:
     """
     `KeyboardInterrupt` and `SystemExit` of a callback end the run whatever the policy.
     """

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import subprocess
-import threading
 from asyncio import Future
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +16,16 @@ from amltk import Scheduler
 from amltk.backends import Loky, Processes, Sequential, Threads
 from amltk.backends.base import Backend
 from amltk.exceptions import (
-    ExecutorBrokenError,
-    ExecutorShutdownError,
     SchedulerAlreadyRunningError,
 )
-from amltk.scheduling import ExitCode, ExitState, SequentialExecutor
+from amltk.scheduling import ExitCode, ExitState
 from tests.helpers import (
-    Boom,
     Gate,
     all_accounted_for,
-    die,
     echo,
-    fail,
+    future_of,
     have_a_child_wait_at,
     in_thread,
-    keywords,
     pid,
     program,
     story_of,
@@ -42,126 +35,10 @@ from tests.helpers import (
 NOTHING_TO_DO = ExitState(ExitCode.EXHAUSTED)
 
 
-# An executor that somebody made.
-
-
-def test_a_given_executor_is_shut_down_at_the_end() -> None:
-    """
-    A run takes over the executor; a second one says why it cannot and what to do.
-    """
-    executor = ThreadPoolExecutor(1)
-    scheduler = Scheduler(executor)
-    scheduler.on_start.add(lambda: scheduler.submit(echo, 1))
-    scheduler.run()
-    with pytest.raises(RuntimeError, match="shutdown"):
-        executor.submit(echo, 1)
-    with pytest.raises(ExecutorShutdownError, match=r"shut down.*terminate=False.*with_processes"):
-        scheduler.run()
-    with pytest.raises(ExecutorShutdownError):
-        Scheduler(executor).run()
-
-
-def test_a_given_executor_can_be_kept_open() -> None:
-    """
-    With `terminate=False` it is there for the next run, and for whoever made it.
-    """
-    with ThreadPoolExecutor(1) as executor:
-        scheduler = Scheduler(executor, terminate=False)
-        scheduler.on_start.add(lambda: scheduler.submit(echo, 1))
-        assert [scheduler.run(), scheduler.run()] == [NOTHING_TO_DO, NOTHING_TO_DO]
-        assert executor.submit(echo, 2).result() == 2
-
-
-def test_a_kept_executor_goes_on_with_what_a_run_abandoned(tmp_path: Path) -> None:
-    """
-    With `wait=False` the futures are cancelled, and the executor is left alone.
-    """
-    with Gate(tmp_path / "gate") as gate, ThreadPoolExecutor(1) as executor:
-        scheduler = Scheduler(executor, terminate=False)
-        scheduler.on_start(limit=1)(lambda: scheduler.submit(wait_at, gate.path))
-        scheduler.on_start(limit=1)(lambda: (gate.hold(), scheduler.stop()))
-        assert scheduler.run(wait=False).code is ExitCode.STOPPED
-        assert scheduler.event_counts["on_future_cancelled"] == 1
-        gate.let_go()
-        scheduler.on_start.add(lambda: scheduler.submit(echo, 1))
-        assert scheduler.run() == NOTHING_TO_DO
-
-
-def test_a_given_executor_that_broke_says_so() -> None:
-    """
-    In each later submit; it cannot be opened afresh as a recipe is.
-    """
-    scheduler = Scheduler(ProcessPoolExecutor(1))
-    scheduler.on_start.add(lambda: scheduler.submit(die))
-    scheduler.on_empty(limit=2)(lambda: scheduler.submit(echo, 1))
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        scheduler.run(on_exception={ExecutorBrokenError: "raise", Exception: "ignore"})
-
-    with pytest.raises(ExecutorBrokenError, match=r"broken.*recipe") as caught:
-        run()
-    errors.append(caught.value)
-    assert scheduler.exit_state == ExitState(ExitCode.EXCEPTION, errors[0])
-
-
-def test_terminate_says_nothing_of_a_recipe() -> None:
-    """
-    Each run opens an executor of its own, which nobody else has.
-    """
-    with pytest.raises(ValueError, match=r"terminate=False.*recipe"):
-        Scheduler(Processes(2), terminate=False)
-
-
-@pytest.mark.parametrize("nonsense", [None, 2, "processes", Processes, ThreadPoolExecutor])
-def test_what_is_no_executor_is_refused(nonsense: object) -> None:
-    """
-    Also a class where an instance is wanted.
-    """
-    with pytest.raises(TypeError, match=r"neither an executor nor a recipe"):
-        Scheduler(nonsense)  # type: ignore[arg-type]
-
-
-class CountsKeywords(Executor):
-    """One that takes keywords for itself, as that of a cluster may."""
-
-    def submit(self, fn: Any, /, *args: Any, key: str | None = None, **kwargs: Any) -> Any:
-        return SequentialExecutor().submit(fn, *args, **kwargs)
-
-
-def test_every_keyword_reaches_the_function(scheduler: Scheduler) -> None:
-    """
-    Also those named as what `submit` or an executor might want for itself.
-    """
-    named = {"fn": 1, "function": 2, "key": 3, "pure": 4, "self": 5, "call": 6, "owner": 7}
-    task = scheduler.task(keywords)
-    results: list[object] = []
-    scheduler.on_start.add(
-        lambda: scheduler.submit(keywords, 0, **named), lambda: task(0, **named)
-    )
-    scheduler.on_future_result.add(lambda _, result: results.append(result))
-    scheduler.run()
-    assert results == [((0,), named), ((0,), named)]
-
-
-def test_an_executor_keeps_no_keyword_for_itself() -> None:
-    """
-    What its `submit` would take for itself is meant for the function.
-    """
-    scheduler = Scheduler(CountsKeywords())
-    results: list[object] = []
-    scheduler.on_start.add(lambda: scheduler.submit(keywords, key="mine"))
-    scheduler.on_future_result.add(lambda _, result: results.append(result))
-    scheduler.run()
-    assert results == [((), {"key": "mine"})]
-
-
 # wait=False.
 
 
-def test_without_waiting_everything_pending_is_cancelled(
-    parallel: Backend, tmp_path: Path
-) -> None:
+def test_without_waiting_everything_pending_is_cancelled(parallel: Backend, tmp_path: Path) -> None:
     """
     What runs and what waits for its turn; the workers are gone when `run` returns.
     """
@@ -169,9 +46,7 @@ def test_without_waiting_everything_pending_is_cancelled(
     futures: list[Future[Any]] = []
     before = set(psutil.Process().children(recursive=True))
     with Gate(tmp_path / "gate") as gate:
-        scheduler.on_start(repeat=5)(
-            lambda: futures.append(scheduler.submit(wait_at, gate.path))
-        )
+        scheduler.on_start(repeat=5)(lambda: futures.append(scheduler.submit(wait_at, gate.path)))
         scheduler.on_start(gate.hold)
         scheduler.on_start(scheduler.stop)
         story = story_of(scheduler)
@@ -212,11 +87,6 @@ def test_a_future_that_the_user_cancels_is_cancelled(scheduler: Scheduler) -> No
     assert task.n_running == 0
 
 
-def future_of(future: Future[Any] | None) -> Future[Any]:
-    assert future is not None
-    return future
-
-
 # One run at a time.
 
 
@@ -248,149 +118,6 @@ def test_run_inside_a_loop_says_what_to_await() -> None:
             Scheduler.with_sequential().run()
 
     asyncio.run(main())
-
-
-# In a loop that runs already.
-
-
-def test_two_schedulers_run_in_one_loop(backend: Backend) -> None:
-    """
-    Side by side, each with its own work.
-    """
-
-    async def main() -> list[ExitState]:
-        return await asyncio.gather(first.async_run(), second.async_run())
-
-    first, second = Scheduler(backend), Scheduler(Threads(1))
-    results: dict[str, list[int]] = {"first": [], "second": []}
-    first.on_start(repeat=3)(lambda: first.submit(echo, 1))
-    second.on_start(repeat=3)(lambda: second.submit(echo, 2))
-    first.on_future_result.add(lambda _, result: results["first"].append(result))
-    second.on_future_result.add(lambda _, result: results["second"].append(result))
-    assert asyncio.run(main()) == [NOTHING_TO_DO, NOTHING_TO_DO]
-    assert results == {"first": [1, 1, 1], "second": [2, 2, 2]}
-
-
-def test_a_coroutine_can_await_a_call(scheduler: Scheduler) -> None:
-    """
-    The futures are asyncio's; a run does not end between one `await` and the next.
-    """
-    task = scheduler.task(echo)
-    results: list[int] = []
-
-    async def chain() -> None:
-        results.extend([await future_of(task(n)) for n in range(3)])
-
-    async def main() -> ExitState:
-        chains: list[asyncio.Task[None]] = []
-        scheduler.on_start.add(lambda: chains.append(asyncio.create_task(chain())))
-        scheduler.on_start.add(lambda: task(99))  # the chain begins with the next turn of the loop
-        state = await scheduler.async_run()
-        await chains[0]
-        return state
-
-    assert asyncio.run(main()) == NOTHING_TO_DO
-    assert results == [0, 1, 2]
-
-
-def test_a_coroutine_gets_what_a_call_raised(scheduler: Scheduler) -> None:
-    """
-    And may handle it; the policy decides over the run all the same.
-    """
-    caught: list[str] = []
-
-    async def handle() -> None:
-        try:
-            await scheduler.submit(fail, "why")
-        except Boom as error:
-            caught.append(str(error))
-
-    async def main() -> ExitState:
-        handlers: list[asyncio.Task[None]] = []
-        scheduler.on_start.add(lambda: handlers.append(asyncio.create_task(handle())))
-        scheduler.on_start.add(lambda: scheduler.submit(echo, 1))
-        state = await scheduler.async_run(on_exception="ignore")
-        await handlers[0]
-        return state
-
-    assert asyncio.run(main()) == NOTHING_TO_DO
-    assert caught == ["why"]
-
-
-def test_a_run_that_is_cancelled_cleans_up_first(parallel: Backend, tmp_path: Path) -> None:
-    """
-    What is pending is cancelled, the events are emitted, then `CancelledError` is raised.
-    """
-    scheduler = Scheduler(parallel)
-    story = story_of(scheduler)
-
-    async def main() -> None:
-        run = asyncio.create_task(scheduler.async_run())
-        scheduler.on_start.add(lambda: scheduler.submit(wait_at, gate.path), gate.hold)
-        scheduler.on_start.add(lambda: asyncio.get_running_loop().call_soon(run.cancel))
-        with pytest.raises(asyncio.CancelledError):
-            await run
-
-    with Gate(tmp_path / "gate") as gate:
-        asyncio.run(main())
-    assert scheduler.exit_state == ExitState(ExitCode.CANCELLED)
-    assert story[-4:] == ["on_stop", "on_finishing", "on_future_cancelled", "on_finished"]
-    assert all_accounted_for(scheduler)
-
-
-def test_a_timeout_of_asyncio_is_one(tmp_path: Path) -> None:
-    """
-    `asyncio.timeout` around `async_run` raises `TimeoutError`, as around everything else.
-    """
-    scheduler = Scheduler.with_threads(1)
-
-    async def main() -> None:
-        async with asyncio.timeout(0.01):
-            await scheduler.async_run(end_on_empty=False)
-
-    with pytest.raises(TimeoutError):
-        asyncio.run(main())
-    assert scheduler.exit_state == ExitState(ExitCode.CANCELLED)
-
-
-def test_a_run_can_be_had_inside_a_loop(backend: Backend) -> None:
-    """
-    `run_in_notebook` runs in a thread of its own, and gives what `run` gives.
-    """
-    scheduler = Scheduler(backend)
-    threads: set[str] = set()
-    scheduler.on_start.add(lambda: threads.add(threading.current_thread().name))
-    scheduler.on_start.add(lambda: scheduler.submit(fail, "why"))
-
-    async def main() -> ExitState:
-        with pytest.raises(Boom, match="why"):
-            scheduler.run_in_notebook()
-        return scheduler.run_in_notebook(on_exception="end")
-
-    assert asyncio.run(main()).code is ExitCode.EXCEPTION
-    assert threading.main_thread().name not in threads
-
-
-def test_forked_workers_send_their_signals_to_nobody_else(tmp_path: Path) -> None:
-    """
-    A loop that handles SIGTERM hears nothing of the SIGTERM that ends a worker.
-    """
-    scheduler = Scheduler.with_processes(1, mp_context="fork")
-    heard: list[str] = []
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, heard.append, "SIGTERM")
-        await scheduler.async_run(wait=False)
-        signal.raise_signal(signal.SIGTERM)  # this is one for us
-        while not heard:
-            await asyncio.sleep(0)
-
-    with Gate(tmp_path / "gate") as gate:
-        scheduler.on_start.add(lambda: scheduler.submit(wait_at, gate.path), gate.hold)
-        scheduler.on_start(scheduler.stop)
-        asyncio.run(main())
-    assert heard == ["SIGTERM"]
 
 
 # Stop, from anywhere.
@@ -519,4 +246,6 @@ def test_a_scheduler_prints_what_it_is_doing() -> None:
     scheduler.on_start.add(lambda: scheduler.submit(echo, 1), lambda: said.append(repr(scheduler)))
     scheduler.run()
     assert said == ["<Scheduler on Threads(max_workers=2): running, 1 pending, 0 done>"]
-    assert repr(scheduler) == "<Scheduler on Threads(max_workers=2): not running, 0 pending, 1 done>"
+    assert (
+        repr(scheduler) == "<Scheduler on Threads(max_workers=2): not running, 0 pending, 1 done>"
+    )
