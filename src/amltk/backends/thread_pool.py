@@ -43,7 +43,7 @@ class ThreadPool(Executor):
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._idle = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may shut the pool during `submit`
         self._shut = False
         self._broken: ExecutorBrokenError | None = None
         atexit.register(self.shutdown)
@@ -76,10 +76,10 @@ class ThreadPool(Executor):
         """
         with self._lock:
             self._shut = True
-            if cancel_futures:
-                for job in self._queued():
-                    job.cancel()
+            cancelled = self._queued() if cancel_futures else []
             self._send_home()
+        for job in cancelled:  # not under the lock: whoever hears of it may submit
+            job.cancel()
         for thread in self._threads if wait else ():
             thread.join()
         atexit.unregister(self.shutdown)

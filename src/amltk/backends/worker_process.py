@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
-from multiprocessing.connection import Connection
+from contextlib import nullcontext, suppress
+from multiprocessing.connection import Connection, wait
 
 from amltk.backends.payload import Packed
 from amltk.backends.process_trees import end_processes
@@ -76,16 +76,16 @@ class WorkerProcess:
     def end(self) -> None:
         """See to it that the process ends."""
         self.tell_to_end()
+        if not wait([self.death], GRACE):
+            end_processes([self.pid])
         if self._process.exitcode is None:
             self._process.join(GRACE)
-        if self._process.exitcode is None:
-            end_processes([self.pid])
-            self._process.join()
         self.exitcode = self._process.exitcode
         self.connection.close()
         if self._owns_death:
             os.close(self.death)
-        self._process.close()
+        with suppress(ValueError):  # its exit code was taken by somebody else in this program
+            self._process.close()
 
     def death_before_ready(self) -> str:
         """What to say of a worker that never got to its first call."""

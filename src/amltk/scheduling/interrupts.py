@@ -46,9 +46,10 @@ def ctrl_c_goes_to(
         presses += 1
         if presses > 1:
             give_up()
+        else:
+            interrupt(KeyboardInterrupt())  # told even if it is raised: some code swallows it
         if presses > 1 or is_user_code(frame):
             raise KeyboardInterrupt
-        interrupt(KeyboardInterrupt())
 
     before = signal.signal(signal.SIGINT, handle)
     try:

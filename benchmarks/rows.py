@@ -1,0 +1,121 @@
+"""What is measured, against what, and how much it may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["ROWS", "Row"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    """What `--only` calls it."""
+    what: str
+    """What we do."""
+    against: str
+    """What it is compared to."""
+    function: str
+    """Where it is measured, as `module.function`; returns a list of pairs."""
+    at_most: float
+    """The bound: what the median of the comparisons may be."""
+    unit: Literal["ms", "us", "ns", "KiB"]
+    """In what the two figures are shown."""
+    per: int = 1
+    """How many calls a measurement is made of; figures are shown for one of them."""
+    compared: Literal["ratio", "difference"] = "ratio"
+    """Whether we may be so many times theirs, or so much more."""
+    strictly: bool = False
+    """Whether the bound itself is too much."""
+    other_libraries: bool = False
+    """Whether it needs the environment with the libraries we compare to."""
+
+
+ROWS = (
+    Row(
+        "threads",
+        "20,000 no-op calls of a task with one on_result, 2 threads",
+        "ThreadPoolExecutor, as_completed",
+        "throughput.with_threads",
+        at_most=1.6,
+        unit="us",
+        per=20_000,
+    ),
+    Row(
+        "processes",
+        "the same, 2 processes",
+        "ProcessPoolExecutor, as_completed",
+        "throughput.with_processes",
+        at_most=1.08,
+        unit="us",
+        per=20_000,
+    ),
+    Row(
+        "emit",
+        "Subscriber.emit, one callback, one argument",
+        "a for loop over a list, calling it",
+        "emit.against_a_loop",
+        at_most=4,
+        unit="ns",
+        per=200_000,
+        other_libraries=True,
+    ),
+    *(
+        Row(
+            name,
+            "the same",
+            name,
+            f"emit.against_{name}",
+            at_most=1,
+            unit="ns",
+            per=200_000,
+            strictly=True,
+            other_libraries=True,
+        )
+        for name in ("pyee", "blinker", "psygnal")
+    ),
+    Row(
+        "pending",
+        "time per call, 200,000 pending",
+        "2,000 pending",
+        "pending.many_or_few",
+        at_most=1.3,
+        unit="us",
+    ),
+    Row(
+        "memory",
+        "memory per pending call, 2 threads",
+        "ThreadPoolExecutor",
+        "memory.per_pending_call",
+        at_most=1.0,
+        unit="KiB",
+        compared="difference",
+    ),
+    Row(
+        "import",
+        "import amltk",
+        "import asyncio, concurrent.futures.process",
+        "import_time.fresh_import",
+        at_most=1.5,
+        unit="ms",
+    ),
+    Row(
+        "latency-threads",
+        "from the outcome to the callback, one call at a time, 2 threads",
+        "await loop.run_in_executor",
+        "latency.with_threads",
+        at_most=1.0,
+        unit="us",
+    ),
+    Row(
+        "latency-processes",
+        "the same, 2 processes",
+        "await loop.run_in_executor",
+        "latency.with_processes",
+        at_most=1.0,
+        unit="us",
+    ),
+)

@@ -1,0 +1,116 @@
+"""The one backend matrix, and the guard that a test cleans up behind itself.
+
+`backend` and `scheduler` come once per way of running work here. A backend whose package is
+missing fails its tests, it does not skip them: an environment that cannot run them is a mistake.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+from collections.abc import Generator, Mapping
+from pathlib import Path
+
+import psutil
+import pytest
+
+from amltk import Scheduler
+from amltk.backends import Loky, Processes, Sequential, Threads
+from amltk.backends.base import Backend
+
+ROOT = Path(__file__).parents[1]
+if str(ROOT) not in sys.path:  # workers import the functions of the tests by their names
+    sys.path.insert(0, str(ROOT))
+
+IN_PROCESSES: Mapping[str, Backend] = {
+    "fork": Processes(2, mp_context="fork"),
+    "forkserver": Processes(2, mp_context="forkserver"),
+    "loky": Loky(2),
+}
+IN_PARALLEL: Mapping[str, Backend] = {**IN_PROCESSES, "threads": Threads(2)}
+BACKENDS: Mapping[str, Backend] = {**IN_PARALLEL, "sequential": Sequential()}
+
+SETTLE = 10.0
+"""Seconds that a thread which is about to end may take for it."""
+
+
+@pytest.fixture(params=BACKENDS.values(), ids=BACKENDS.keys())
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Every way of running work, with two workers where that says anything."""
+    return request.param
+
+
+@pytest.fixture(params=IN_PARALLEL.values(), ids=IN_PARALLEL.keys())
+def parallel(request: pytest.FixtureRequest) -> Backend:
+    """Those where a call can still run while the program goes on."""
+    return request.param
+
+
+@pytest.fixture(params=IN_PROCESSES.values(), ids=IN_PROCESSES.keys())
+def processes(request: pytest.FixtureRequest) -> Backend:
+    """Those whose workers can die."""
+    return request.param
+
+
+@pytest.fixture
+def scheduler(backend: Backend) -> Scheduler:
+    """A scheduler on each of the backends."""
+    return Scheduler(backend)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def helpers_of_python_are_running() -> None:
+    """Resource trackers and the fork server stay for as long as the program: start them first."""
+    for backend in BACKENDS.values():
+        scheduler = Scheduler(backend)
+        scheduler.on_start.add(lambda s=scheduler: s.submit(abs, -1))
+        scheduler.run()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(
+    request: pytest.FixtureRequest, helpers_of_python_are_running: None
+) -> Generator[None]:
+    """Fail a test that leaves a child process, a thread or a file descriptor behind.
+
+    Of a pool that broke loky itself keeps a pipe or two for a while; that they do not become more
+    and more is tested with loky.
+    """
+    children, threads, descriptors = children_now(), set(threading.enumerate()), descriptors_now()
+    yield
+    join(set(threading.enumerate()) - threads)
+    gc.collect()
+    left = {
+        "processes": [p for p in children_now() - children if p.is_running()],
+        "threads": [t for t in threading.enumerate() if t not in threads],
+        "descriptors": []
+        if "loky" in request.node.name
+        else more_than(descriptors, descriptors_now()),
+    }
+    assert not any(left.values()), f"The test left behind: {left}"
+
+
+def join(threads: set[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join(SETTLE)
+
+
+def children_now() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
+def descriptors_now() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            found[entry.name] = os.readlink(entry)  # noqa: PTH115 - it need not be a path
+        except FileNotFoundError:
+            continue  # the one that lists them
+    return found
+
+
+def more_than(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """What the new descriptors are, if there are more of them than there were."""
+    return [f"{fd}: {after[fd]}" for fd in after.keys() - before.keys()][: len(after) - len(before)]

@@ -1,0 +1,179 @@
+"""What controls the calls of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import pytest
+from typing_extensions import TypeVar, override
+
+from amltk import CallLimiter, Scheduler, Task, TaskPlugin
+from amltk.exceptions import PluginError, SchedulerNotRunningError
+from amltk.scheduling import Call
+from tests.hand_driven import hand_driven
+
+R = TypeVar("R")
+
+
+def double(x: int) -> int:
+    return 2 * x
+
+
+class Scripted(TaskPlugin):
+    """Does to each call what it was told to, and writes down what it was asked."""
+
+    name = "scripted"
+
+    def __init__(
+        self,
+        change: Callable[[Call[Any]], Call[Any] | None] = lambda call: call,
+        log: list[str] | None = None,
+        label: str = "",
+    ) -> None:
+        self.change = change
+        self.log: list[str] = [] if log is None else log
+        self.label = label
+
+    @override
+    def pre_submit(self, call: Call[R], /) -> Call[R] | None:
+        self.log.append(f"{self.label}?{call}")
+        return self.change(call)
+
+    @override
+    def withdraw(self, call: Call[R], /) -> None:
+        self.log.append(f"{self.label}-{call}")
+
+    @override
+    def copy(self) -> Self:
+        return type(self)(self.change, self.log, self.label)
+
+
+def refuse(_: Call[Any]) -> None:
+    return None
+
+
+def explode(call: Call[Any]) -> Call[Any]:
+    raise ZeroDivisionError(str(call))
+
+
+def plus_one(call: Call[Any]) -> Call[Any]:
+    (x,) = call.args
+    assert isinstance(x, int)
+    return Call(call.function, (x + 1,), call.kwargs)
+
+
+# Plugins in general.
+
+
+def test_plugins_are_asked_in_order_and_change_the_call() -> None:
+    """
+    Each sees what those before it made of the call; subscribers see what was asked for.
+    """
+    log: list[str] = []
+    heard: list[object] = []
+    plugins = [Scripted(plus_one, log, "a"), Scripted(plus_one, log, "b")]
+    with hand_driven() as run:
+        task = run.scheduler.task(double, plugins=plugins)
+        task.on_submitted.add(lambda _, x: heard.append(x))
+        run.begin(end_on_empty=False)
+        run.do(lambda: task(1))
+        assert run.executor.jobs[0].args == (3,)
+        run.end()
+    assert log == ["a?double(1)", "b?double(2)"]
+    assert heard == [1]
+
+
+@pytest.mark.parametrize("last", [refuse, explode])
+def test_a_refused_call_leaves_nothing_behind(last: Callable[..., Any]) -> None:
+    """
+    If a later plugin refuses or raises, those that had agreed take back what they did, the last one
+    first; nobody hears of a submission.
+    """
+    log: list[str] = []
+    limiter = CallLimiter(max_calls=1)
+    plugins = [Scripted(plus_one, log, "a"), limiter, Scripted(plus_one, log, "b"), Scripted(last)]
+    with hand_driven() as run:
+        task = run.scheduler.task(double, plugins=plugins)
+        run.begin(end_on_empty=False)
+        if last is explode:
+            with pytest.raises(ZeroDivisionError):
+                run.do(lambda: task(1))
+        else:
+            assert run.do(lambda: task(1)) is None
+        assert run.executor.jobs == []
+        run.end()
+    assert log == ["a?double(1)", "b?double(2)", "b-double(2)", "a-double(1)"]
+    assert limiter.n_calls == task.n_running == task.event_counts[Task.SUBMITTED] == 0
+
+
+class FailsToWithdraw(Scripted):
+    @override
+    def withdraw(self, call: Call[R], /) -> None:
+        raise ZeroDivisionError
+
+
+def test_a_plugin_that_cannot_take_back_does_not_keep_others_from_it() -> None:
+    """
+    An error in one `withdraw` is raised when all others have taken back what they did.
+    """
+    limiter = CallLimiter(max_calls=1)
+    with hand_driven() as run:
+        task = run.scheduler.task(double, plugins=[limiter, FailsToWithdraw(), Scripted(refuse)])
+        run.begin(end_on_empty=False)
+        with pytest.raises(ZeroDivisionError):
+            run.do(lambda: task(1))
+        run.end()
+    assert limiter.n_calls == 0
+
+
+def test_what_the_executor_refuses_leaves_nothing_behind_either() -> None:
+    """
+    A call that all plugins agreed to and the executor did not take is not counted.
+    """
+    limiter = CallLimiter(max_calls=1)
+    with hand_driven() as run:
+        task = run.scheduler.task(double, plugins=limiter)
+        run.begin(end_on_empty=False)
+        run.executor.shutdown()
+        with pytest.raises(RuntimeError, match="shut down"):
+            run.do(lambda: task(1))
+        run.end()
+    assert limiter.n_calls == task.n_running == 0
+
+
+def test_when_nobody_takes_work_no_plugin_is_asked() -> None:
+    """
+    Outside of a run a task raises before it asks.
+    """
+    plugin = Scripted()
+    task = Scheduler.with_sequential().task(double, plugins=plugin)
+    with pytest.raises(SchedulerNotRunningError, match="double"):
+        task(1)
+    assert plugin.log == []
+
+
+def test_a_plugin_belongs_to_one_task() -> None:
+    """
+    Attached to a second one it would count for both; the error says to copy it.
+    """
+    scheduler = Scheduler.with_sequential()
+    plugin = Scripted()
+    with pytest.raises(PluginError, match="not attached"):
+        _ = plugin.task
+    task = scheduler.task(double, plugins=plugin)
+    assert plugin.task is task
+    with pytest.raises(PluginError, match="copy"):
+        scheduler.task(double, plugins=plugin)
+    other = scheduler.task(double)
+    other.attach_plugin(plugin.copy())
+    assert len(other.plugins) == 1
+
+
+def test_only_plugins_can_be_attached() -> None:
+    """
+    What is no plugin is told when it is attached.
+    """
+    plugin: Any = CallLimiter
+    with pytest.raises(TypeError, match="TaskPlugin"):
+        Scheduler.with_sequential().task(double, plugins=[plugin])

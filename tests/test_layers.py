@@ -1,0 +1,135 @@
+"""Who may know whom: read from the imports that run when a module is loaded."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import amltk
+
+SRC = Path(amltk.__file__).parent.parent
+
+LAYERS = (
+    "exceptions pace types callbacks",
+    "events",
+    "backends",
+    "scheduling.lifecycle scheduling.call scheduling.task_events scheduling.from_config",
+    "scheduling.outcomes scheduling.on_backend scheduling.run_options scheduling.interrupts",
+    "scheduling.task_plugin scheduling.submission scheduling.run scheduling.notebook",
+    "scheduling.task",
+    "scheduling.scheduler",
+    "scheduling",
+    "pynisher rendering",
+    "_doc",
+)
+"""From the bottom up; a module may import from those below, and within its own package here."""
+
+LOOP = {"amltk.scheduling.run", "amltk.scheduling.scheduler", "amltk.scheduling.notebook"}
+"""The run has an event loop; the other two start one, or look whether there is one."""
+
+MODULES = {
+    ".".join(p.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): p
+    for p in SRC.glob("amltk/**/*.py")
+}
+
+
+def layer(module: str) -> tuple[int, str]:
+    """The number of the layer, and what the module is listed as."""
+    name = module.removeprefix("amltk").removeprefix(".")
+    if not name:
+        return len(LAYERS), name
+    for number, names in enumerate(LAYERS):
+        for known in names.split():
+            is_package = known != "scheduling"
+            if name == known or (is_package and name.startswith(f"{known}.")):
+                return number, known
+    pytest.fail(f"{module} has no place in LAYERS: give it one, as low as it can be")
+
+
+def imports(node: ast.AST) -> Iterator[str]:
+    """What is imported when this is executed: not in functions, not for type checkers only."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            full = [f"{child.module}.{alias.name}" for alias in child.names]
+            yield from (name if name in MODULES else str(child.module) for name in full)
+        elif isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        elif not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from imports(child)
+
+
+def parsed(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def every_module() -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("module", sorted(MODULES))
+
+
+@every_module()
+def test_nothing_points_up(module: str) -> None:
+    """
+    A module imports what is below it.
+    """
+    number, mine = layer(module)
+    for imported in set(imports(parsed(module))) & set(MODULES):
+        other, theirs = layer(imported)
+        assert other < number or theirs == mine, f"{module} imports {imported}"
+
+
+@every_module()
+def test_only_the_run_knows_the_event_loop(module: str) -> None:
+    """
+    Of asyncio, all others know the type of a future, and what makes one; most not even that.
+    """
+    types = ("Future", "AbstractEventLoop")
+    allowed = set(types if module.startswith("amltk.scheduling.") else ())
+    tree = parsed(module)
+    used = {
+        *(a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names
+          if n.module == "asyncio"),
+        *(n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)
+          if ast.unparse(n.value) == "asyncio"),
+    }  # fmt: skip
+    assert module in LOOP or used <= allowed
+
+
+@every_module()
+def test_drawing_is_left_to_those_who_draw(module: str) -> None:
+    """
+    Where nothing is drawn, rich is not even loaded.
+    """
+    draws = module.startswith(("amltk.rendering", "amltk._doc"))
+    assert draws or not [name for name in imports(parsed(module)) if name.startswith("rich")]
+
+
+@every_module()
+def test_every_file_can_be_read_at_once(module: str) -> None:
+    """
+    No file is longer than 400 lines.
+    """
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_importing_amltk_is_cheap() -> None:
+    """
+    It loads no engine, no rich, no numpy: of what is installed, nothing but typing_extensions.
+    """
+    code = "import sys; before = set(sys.modules); import amltk; print(*set(sys.modules) - before)"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(SRC)},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    loaded = {name.partition(".")[0] for name in ran.stdout.split()}
+    assert "amltk" in loaded
+    assert loaded - set(sys.stdlib_module_names) <= {"amltk", "typing_extensions", "__mp_main__"}
