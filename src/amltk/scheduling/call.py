@@ -56,14 +56,15 @@ class CallFuture(asyncio.Future[R]):
     Cancelling it cancels the call as well, as far as the executor can.
     """
 
-    __slots__ = ("_on_cancel", "_source", "call", "owner")
+    __slots__ = ("_on_cancel", "call", "owner", "source")
 
     # Set by `future_of`: an `__init__` would be the slowest step on the way of a call.
     call: Call[R]
     """What is being computed."""
     owner: Owner | None
     """Who hears of the outcome beside the scheduler: the task, if there is one."""
-    _source: Future[R]
+    source: Future[R]
+    """The executor's own future."""
     _on_cancel: Callable[[Future[R]], None]
 
     @override
@@ -71,7 +72,7 @@ class CallFuture(asyncio.Future[R]):
         """Cancel the call; `False` if its outcome is there already."""
         cancelled = super().cancel(msg)
         if cancelled:
-            self._on_cancel(self._source)
+            self._on_cancel(self.source)
         return cancelled
 
     def drop(self) -> None:
@@ -87,7 +88,6 @@ class CallFuture(asyncio.Future[R]):
 def future_of(
     call: Call[R],
     owner: Owner | None,
-    source: Future[R],
     on_cancel: Callable[[Future[R]], None],
     loop: asyncio.AbstractEventLoop,
 ) -> CallFuture[R]:
@@ -96,14 +96,12 @@ def future_of(
     Args:
         call: What is being computed.
         owner: Who hears of the outcome beside the scheduler.
-        source: The executor's own future.
-        on_cancel: Called with it when the new one is cancelled.
+        on_cancel: Called with the executor's future when this one is cancelled.
         loop: The event loop in which the new one can be awaited.
     """
     future: CallFuture[R] = CallFuture(loop=loop)
     future.call = call
     future.owner = owner
-    future._source = source  # noqa: SLF001
     future._on_cancel = on_cancel  # noqa: SLF001
     return future
 

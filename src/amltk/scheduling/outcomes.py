@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol
 from typing_extensions import ParamSpec, TypeVar
 
 from amltk.events import Subscriber
-from amltk.scheduling.call import CallFuture
+from amltk.scheduling.call import Call, CallFuture
 
 __all__ = ["Outcomes", "Owner", "guarded"]
 
@@ -88,6 +88,14 @@ class Owner(Protocol):
 
     def announce(self, future: CallFuture[Any], failed: Callable[[BaseException], None], /) -> None:
         """Tell the owner's subscribers that the call was submitted."""
+        ...
+
+    def again(self, error: BaseException, /) -> float | None:
+        """An attempt failed: in how many seconds to attempt the call again; `None` for never."""
+        ...
+
+    def next_attempt(self) -> Call[Any] | None:
+        """The call to attempt now, after `again` said so; `None` if it is refused meanwhile."""
         ...
 
     def landed(self, future: CallFuture[Any], /) -> None:

@@ -37,6 +37,7 @@ from amltk.exceptions import ExecutorBrokenError, SchedulerNotRunningError, Wron
 from amltk.scheduling.call import Call, CallFuture, future_of
 from amltk.scheduling.lifecycle import ExitCode, Lifecycle, Phase
 from amltk.scheduling.outcomes import Outcomes, Owner, guarded
+from amltk.scheduling.waiting import Waiting
 
 __all__ = ["Run", "SchedulerEvents"]
 
@@ -91,6 +92,9 @@ class Run:
         # Bound once: one method for all calls, instead of two more objects for each that is pending.
         self._on_outcome = self._arrived
         self._on_cancel = self._user_cancelled
+        self._waiting = Waiting(
+            self._loop.call_later, self.pending, self._watch, self._begin, self._conclude
+        )
         self._executor: Executor = backend.open()
         self._passes_keywords_on = passes_keywords_on(self._executor)
 
@@ -108,15 +112,19 @@ class Run:
         """
         self.require_open(call.function)
         source = self._begin(call)
-        future = future_of(asked or call, owner, source, self._on_cancel, self._loop)
+        future = future_of(asked or call, owner, self._on_cancel, self._loop)
+        self._watch(source, future)
+        if owner is not None:
+            guarded(self.report, owner.took_off, future)
+        guarded(self.report, self._events.submitted.emit, future)
+        if owner is not None:
+            owner.announce(future, self.report)
+        return future
+
+    def _watch(self, source: Future[Any], future: CallFuture[Any]) -> None:
+        future.source = source
         self.pending[source] = future
         source.add_done_callback(self._on_outcome)
-        if owner is not None:
-            guarded(self._failed, owner.took_off, future)
-        guarded(self._failed, self._events.submitted.emit, future)
-        if owner is not None:
-            owner.announce(future, self._failed)
-        return future
 
     def require_open(self, function: Callable[..., object]) -> None:
         """Raise unless this run takes work, from this thread."""
@@ -192,9 +200,8 @@ class Run:
             return  # it has been delivered as cancelled
         if not future.done():
             self._settle(future, source)
-        self._publish(future)
-        if not self.pending:
-            self._look_whether_empty()
+        if future.done():
+            self._publish(future)
 
     def _settle(self, future: CallFuture[Any], source: Future[Any]) -> None:
         try:
@@ -204,21 +211,41 @@ class Run:
             return
         if error is None:
             future.set_result(source.result())
+        elif (seconds := self._seconds_until_again(future, error)) is not None:
+            self._waiting.add(future, error, seconds)
         else:
-            future.fail(error)
-            self._judge(error)
+            self._fail(future, error)
+
+    def _seconds_until_again(self, future: CallFuture[Any], error: BaseException) -> float | None:
+        if future.owner is None or not self.life.takes_work:
+            return None
+        try:
+            return future.owner.again(error)
+        except Exception as failure:  # noqa: BLE001
+            self.report(failure)
+            return None
+
+    def _fail(self, future: CallFuture[Any], error: BaseException) -> None:
+        future.fail(error)
+        self._judge(error)
+
+    def _conclude(self, future: CallFuture[Any], error: BaseException) -> None:
+        self._fail(future, error)
+        self._publish(future)
 
     def _publish(self, future: CallFuture[Any]) -> None:
         owner = future.owner
         if owner is not None:
             owner.landed(future)
-        self._events.outcomes.publish(future, self._failed)
+        self._events.outcomes.publish(future, self.report)
         if owner is not None:
-            owner.outcomes.publish(future, self._failed)
+            owner.outcomes.publish(future, self.report)
+        if not self.pending:
+            self._look_whether_empty()
 
     def _look_whether_empty(self) -> None:
         if self.life.phase is Phase.RUNNING and self.life.interrupt is None:
-            guarded(self._failed, self._events.empty.emit)
+            guarded(self.report, self._events.empty.emit)
             if self._ending is not None:
                 self._ending.cancel()  # it counts from the last time that nothing was pending
             self._end_if_empty(TURNS)
@@ -232,7 +259,8 @@ class Run:
             self.life.emptied()
             self._changed.set()
 
-    def _failed(self, error: BaseException) -> None:
+    def report(self, error: BaseException) -> None:
+        """A callback raised this: end the run, or go on, as its life decides."""
         if isinstance(error, INTERRUPTS):
             self.life.interrupted(error)
         else:
@@ -282,7 +310,7 @@ class Run:
 
     async def _live(self) -> None:
         self.life.begin(self._loop.time())
-        guarded(self._failed, self._events.started.emit)
+        guarded(self.report, self._events.started.emit)
         if not self.pending:
             self._look_whether_empty()
         alarm = self._set_alarm()
@@ -293,7 +321,7 @@ class Run:
         await self._until(lambda: not self.pending or not self.life.wait)
         await self._close()
         self.life.phase = Phase.OVER
-        guarded(self._failed, self._events.finished.emit)
+        guarded(self.report, self._events.finished.emit)
 
     def _set_alarm(self) -> asyncio.TimerHandle | None:
         deadline = self.life.deadline
@@ -306,11 +334,13 @@ class Run:
     def _say_that_it_ends(self) -> None:
         self.life.phase = Phase.ENDING
         if self.life.exit is not None and self.life.exit.code is ExitCode.TIMEOUT:
-            guarded(self._failed, self._events.timeout.emit)
+            guarded(self.report, self._events.timeout.emit)
         elif self.life.exit is not None and self.life.exit.code is not ExitCode.EXHAUSTED:
-            guarded(self._failed, self._events.stop.emit)
-        guarded(self._failed, self._events.finishing.emit)
+            guarded(self.report, self._events.stop.emit)
+        guarded(self.report, self._events.finishing.emit)
         self.life.phase = Phase.DRAINING
+        if self.life.wait:
+            self._waiting.end()
         self._wake()  # for the outcomes that had to wait until this was said
 
     async def _until(self, condition: Callable[[], bool]) -> None:
@@ -349,7 +379,7 @@ class Run:
         return thread
 
     def _failed_elsewhere(self, error: BaseException) -> None:
-        self._loop.call_soon_threadsafe(self._failed, error)
+        self._loop.call_soon_threadsafe(self.report, error)
 
     def _look_again(self, thread: threading.Thread) -> None:
         thread.join()

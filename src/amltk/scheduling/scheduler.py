@@ -194,6 +194,16 @@ class Scheduler(OnBackend):
         """
         self._open_run(function).require_open(function)
 
+    def report(self, error: BaseException, /) -> None:
+        """Have the run's `on_exception` decide about what a callback raised.
+
+        Raises:
+            BaseException: The error itself, if there is no run.
+        """
+        if self._run is None:
+            raise error
+        self._run.report(error)
+
     def raise_interrupt(self) -> None:
         """Raise the Ctrl-C that came while callbacks heard of a call: it goes through us, too."""
         if self._run is not None and self._run.life.interrupt is not None:

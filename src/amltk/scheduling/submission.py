@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
+from amltk.scheduling.attempts import Failure, is_loss
 from amltk.scheduling.call import Call, CallFuture
 from amltk.scheduling.outcomes import Outcomes
 
@@ -29,13 +30,16 @@ class Submission(Generic[R]):
         asked: The call, as the task was asked for it.
     """
 
-    __slots__ = ("_agreed", "_asked", "_task", "_undo")
+    __slots__ = ("_agreed", "_asked", "_attempt", "_n_lost", "_next", "_task", "_undo")
 
     def __init__(self, task: Task[..., R], asked: Call[R]) -> None:
         self._task = task
         self._asked = asked
         self._agreed: list[tuple[TaskPlugin, Call[R]]] = []
         self._undo = ExitStack()
+        self._attempt = 1
+        self._n_lost = 0
+        self._next: Call[R] = asked
 
     def submit(self) -> Future[R] | None:
         """Submit what the plugins make of the call; `None` if one of them refuses it."""
@@ -47,8 +51,8 @@ class Submission(Generic[R]):
             return self._task.scheduler.submit_call(call, self, self._asked)
 
     def _past_plugins(self) -> Call[R] | None:
-        call = self._asked
-        for plugin in self._task.plugins:
+        call = self._next
+        for plugin in self._task.plugins[len(self._agreed) :]:
             changed = plugin.pre_submit(call)
             if changed is None:
                 return None
@@ -57,7 +61,34 @@ class Submission(Generic[R]):
             call = changed
         return call
 
-    # What a run tells the owner of a call.
+    # What a run asks and tells the owner of a call.
+
+    def again(self, error: BaseException, /) -> float | None:
+        """Ask the plugins whether to attempt the call again, and when."""
+        self._n_lost += is_loss(error)
+        for position, (plugin, call) in enumerate(self._agreed):
+            again = plugin.failed(Failure(call, error, self._attempt, self._n_lost))
+            if again is not None:
+                self._attempt += not is_loss(error)
+                self._next = again.call
+                # The plugins after the one that wants it see the next attempt as a new call.
+                del self._agreed[position + 1 :]
+                return again.wait
+        return None
+
+    def next_attempt(self) -> Call[R] | None:
+        """What the plugins make of the next attempt; `None` if one of them refuses it."""
+        asked = len(self._agreed)
+        with ExitStack() as self._undo:
+            call = self._past_plugins()
+            if call is not None:
+                self._take_off(asked)
+            return call
+
+    def _take_off(self, position: int) -> None:
+        self._undo.pop_all()
+        for plugin, call in self._agreed[position:]:
+            plugin.submitted(call)
 
     @property
     def outcomes(self) -> Outcomes[Any]:
@@ -66,10 +97,8 @@ class Submission(Generic[R]):
 
     def took_off(self, future: CallFuture[Any], /) -> None:
         """The call was given to the executor; nobody has been told yet."""
-        self._undo.pop_all()
         self._task.took_off(future)
-        for plugin, call in self._agreed:
-            plugin.submitted(call)
+        self._take_off(0)
 
     def announce(self, future: CallFuture[Any], failed: Callable[[BaseException], None], /) -> None:
         """Tell the task's subscribers that the call was submitted."""

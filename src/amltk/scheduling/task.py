@@ -58,6 +58,10 @@ class TakesCalls(Protocol):
         """Have a call computed, and tell its owner, who asked for it in these words, of it."""
         ...
 
+    def report(self, error: BaseException, /) -> None:
+        """A callback raised this: what becomes of it, the run decides."""
+        ...
+
     def raise_interrupt(self) -> None:
         """Raise the Ctrl-C that came while callbacks heard of a call: it goes through us, too."""
         ...
@@ -249,6 +253,14 @@ class Task(Generic[P, R]):
     def announce(self, future: CallFuture[Any], failed: Callable[[BaseException], None], /) -> None:
         """Tell the subscribers that the call was submitted."""
         guarded(failed, self._submitted.emit, future, *future.call.args, **future.call.kwargs)
+
+    def again(self, error: BaseException, /) -> None:  # noqa: ARG002
+        """Without plugins, nothing is attempted twice."""
+        return
+
+    def next_attempt(self) -> None:
+        """Without plugins, nothing is attempted twice."""
+        return
 
     def landed(self, future: CallFuture[Any], /) -> None:
         """The call has its outcome; nobody has been told yet."""

@@ -6,17 +6,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from typing_extensions import TypeVar, override
+from typing_extensions import ParamSpec, TypeVar, override
 
 from amltk.exceptions import PluginError
+from amltk.scheduling.outcomes import guarded
 from amltk.scheduling.task_events import SubmissionEvent
 
 if TYPE_CHECKING:
+    from amltk.events import Subscriber
+    from amltk.scheduling.attempts import Again, Failure
     from amltk.scheduling.call import Call
     from amltk.scheduling.task import Task
 
 __all__ = ["CallLimiter", "TaskPlugin"]
 
+P = ParamSpec("P")
 R = TypeVar("R")
 
 
@@ -57,7 +61,14 @@ class TaskPlugin(ABC):
                 f"{self!r} cannot be attached to {task!r}: it is attached to {self._task!r}, and "
                 "counts for that one. Attach a plugin.copy() of it."
             )
-        self._task = task
+        vars(self).update(_task=task)  # a plugin may be a frozen dataclass
+
+    def tell(self, subscriber: Subscriber[P], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Emit an event of this plugin while a run is on.
+
+        What its callbacks raise goes where the errors of all callbacks go: `on_exception` decides.
+        """
+        guarded(self.task.scheduler.report, subscriber.emit, *args, **kwargs)
 
     def pre_submit(self, call: Call[R], /) -> Call[R] | None:
         """Look at a call before it is submitted.
@@ -83,6 +94,18 @@ class TaskPlugin(ABC):
         Args:
             call: The call that this plugin was asked about.
         """
+
+    def failed(self, failure: Failure[R], /) -> Again[R] | None:  # noqa: ARG002
+        """An attempt at a call raised, or was lost with its worker; nobody has been told yet.
+
+        Args:
+            failure: The call that this plugin let through, and what became of it.
+
+        Returns:
+            What to attempt instead, and when. The future stays pending until then, and the
+            plugins after this one are asked about it as about a new call. `None` to leave it.
+        """
+        return None
 
     @abstractmethod
     def copy(self) -> Self:
@@ -145,11 +168,11 @@ class CallLimiter(TaskPlugin):
     def pre_submit(self, call: Call[R], /) -> Call[R] | None:
         """Let the call through, or emit why not."""
         if self.max_calls is not None and self.n_calls >= self.max_calls:
-            self._call_limit.emit(self.task, *call.args, **call.kwargs)
+            self.tell(self._call_limit, self.task, *call.args, **call.kwargs)
         elif self.max_concurrent is not None and self._n_concurrent() >= self.max_concurrent:
-            self._concurrent_limit.emit(self.task, *call.args, **call.kwargs)
+            self.tell(self._concurrent_limit, self.task, *call.args, **call.kwargs)
         elif any(task.running() for task in self.not_while_running):
-            self._disabled.emit(self.task, *call.args, **call.kwargs)
+            self.tell(self._disabled, self.task, *call.args, **call.kwargs)
         else:
             self.n_calls += 1
             self._on_their_way += 1

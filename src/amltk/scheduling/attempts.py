@@ -1,0 +1,46 @@
+"""What is said between a run and the plugins of a task when an attempt at a call has failed."""
+
+from __future__ import annotations
+
+from concurrent.futures import BrokenExecutor
+from typing import Generic, NamedTuple
+
+from typing_extensions import TypeVar
+
+from amltk.scheduling.call import Call
+
+__all__ = ["Again", "Failure", "is_loss"]
+
+R = TypeVar("R")
+
+
+class Failure(NamedTuple, Generic[R]):
+    """An attempt at a call that did not return."""
+
+    call: Call[R]
+    """The call, as the plugin that is asked about it let it through."""
+    error: BaseException
+    """What it raised, or what became of its worker."""
+    attempt: int
+    """Which attempt it was, from 1; attempts that were lost are not counted."""
+    n_lost: int
+    """How many attempts were lost with their workers, this one included."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether the worker is to blame, and not the call."""
+        return is_loss(self.error)
+
+
+class Again(NamedTuple, Generic[R]):
+    """That a call is to be attempted again."""
+
+    call: Call[R]
+    """What to compute this time."""
+    wait: float
+    """Seconds until then."""
+
+
+def is_loss(error: BaseException) -> bool:
+    """Whether this says that work was lost with its worker, and not that it failed."""
+    return isinstance(error, BrokenExecutor)
