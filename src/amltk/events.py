@@ -9,7 +9,7 @@ were registered, which is what makes a program written with them reproducible.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, overload
 
@@ -373,3 +373,8 @@ class Emitter:
         from amltk.rendering.tree import emitter_tree  # noqa: PLC0415
 
         return emitter_tree(self)
+
+    def _repr_mimebundle_(self, **_: object) -> Mapping[str, str]:
+        from amltk.rendering.export import mimebundle  # noqa: PLC0415
+
+        return mimebundle(self)

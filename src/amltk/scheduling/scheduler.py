@@ -379,10 +379,10 @@ class Scheduler(OnBackend):
     @override
     def __repr__(self) -> str:
         state = "running" if self.running() else "not running" if self._run is None else "closing"
+        n_pending = 0 if self._run is None else len(self._run.pending)
         n_done = self.on_future_done.event_count + self.on_future_cancelled.event_count
         return (
-            f"<Scheduler on {summary(self.backend)}: {state}, {len(self.queue)} pending, "
-            f"{n_done} done>"
+            f"<Scheduler on {summary(self.backend)}: {state}, {n_pending} pending, {n_done} done>"
         )
 
     def __rich__(self) -> RenderableType:

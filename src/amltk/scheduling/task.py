@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from asyncio import Future
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Literal, Protocol, overload
 
@@ -274,6 +274,11 @@ class Task(Generic[P, R]):
         from amltk.rendering.tree import task_tree  # noqa: PLC0415
 
         return task_tree(self)
+
+    def _repr_mimebundle_(self, **_: object) -> Mapping[str, str]:
+        from amltk.rendering.export import mimebundle  # noqa: PLC0415
+
+        return mimebundle(self)
 
 
 def is_several(
