@@ -19,10 +19,11 @@ LAYERS = (
     "events",
     "backends",
     "scheduling.lifecycle scheduling.call scheduling.task_events scheduling.from_config",
-    "scheduling.outcomes scheduling.on_backend scheduling.run_options scheduling.interrupts",
+    "scheduling.outcomes scheduling.on_backend scheduling.run_options scheduling.interrupts "
+    "scheduling.attempts scheduling.open_backend scheduling.waiting",
     "scheduling.task_plugin scheduling.submission scheduling.run scheduling.notebook",
     "scheduling.task",
-    "scheduling.scheduler",
+    "scheduling.scheduler scheduling.retry",
     "scheduling",
     "pynisher rendering",
     "_doc",

@@ -95,7 +95,7 @@ class Display:
     def _draw(self) -> None:
         try:
             self._draw_until_over()
-        except Exception as error:  # noqa: BLE001 - drawing is not worth the run
+        except Exception as error:
             logger.error("Cannot draw the run, which goes on unseen: %r", error, exc_info=error)
 
     def _draw_until_over(self) -> None:
