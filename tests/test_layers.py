@@ -20,17 +20,21 @@ LAYERS = (
     "backends",
     "scheduling.lifecycle scheduling.call scheduling.task_events scheduling.from_config",
     "scheduling.outcomes scheduling.on_backend scheduling.run_options scheduling.interrupts",
+    "scheduling.attempts scheduling.open_backend scheduling.waiting",
     "scheduling.task_plugin scheduling.submission scheduling.run scheduling.notebook",
     "scheduling.task",
-    "scheduling.scheduler",
+    "scheduling.scheduler scheduling.retry",
     "scheduling",
     "pynisher rendering",
     "_doc",
 )
 """From the bottom up; a module may import from those below, and within its own package here."""
 
-LOOP = {"amltk.scheduling.run", "amltk.scheduling.scheduler", "amltk.scheduling.notebook"}
-"""The run has an event loop; the other two start one, or look whether there is one."""
+LOOP = {
+    f"amltk.{name}"
+    for name in ("scheduling.run", "scheduling.scheduler", "scheduling.notebook", "_doc")
+}
+"""The run has an event loop; others start one, look whether there is one, or name its future."""
 
 MODULES = {
     ".".join(p.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): p

@@ -181,7 +181,7 @@ class Story:
         jobs = [job for job in self.run.executor.open_jobs() if not job.future.running()]
         if jobs:
             lost = jobs[step.n % len(jobs)].future
-            self.cancelled_by_hand |= {n for f, n in self.numbers.items() if f._source is lost}
+            self.cancelled_by_hand |= {n for f, n in self.numbers.items() if f.source is lost}
             lost.cancel()
 
     def burst(self, step: Step) -> None:

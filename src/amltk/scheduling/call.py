@@ -88,6 +88,7 @@ class CallFuture(asyncio.Future[R]):
 def future_of(
     call: Call[R],
     owner: Owner | None,
+    source: Future[R],
     on_cancel: Callable[[Future[R]], None],
     loop: asyncio.AbstractEventLoop,
 ) -> CallFuture[R]:
@@ -96,12 +97,14 @@ def future_of(
     Args:
         call: What is being computed.
         owner: Who hears of the outcome beside the scheduler.
-        on_cancel: Called with the executor's future when this one is cancelled.
+        source: The executor's own future.
+        on_cancel: Called with the source when this one is cancelled.
         loop: The event loop in which the new one can be awaited.
     """
     future: CallFuture[R] = CallFuture(loop=loop)
     future.call = call
     future.owner = owner
+    future.source = source
     future._on_cancel = on_cancel  # noqa: SLF001
     return future
 

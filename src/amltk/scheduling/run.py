@@ -15,27 +15,25 @@ of one; the state of a run is here and is gone with it.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from typing_extensions import TypeVar
 
-from amltk.backends.base import Backend, Given
+from amltk.backends.base import Backend
 from amltk.backends.payload import said
-from amltk.backends.termination import close_executor
 from amltk.callbacks import INTERRUPTS, name_of
 from amltk.events import Subscriber
-from amltk.exceptions import ExecutorBrokenError, SchedulerNotRunningError, WrongThreadError
+from amltk.exceptions import SchedulerNotRunningError, WrongThreadError
 from amltk.scheduling.call import Call, CallFuture, future_of
 from amltk.scheduling.lifecycle import ExitCode, Lifecycle, Phase
+from amltk.scheduling.open_backend import OpenBackend
 from amltk.scheduling.outcomes import Outcomes, Owner, guarded
 from amltk.scheduling.waiting import Waiting
 
@@ -80,7 +78,6 @@ class Run:
         self.life = life
         self.pending: dict[Future[Any], CallFuture[Any]] = {}
         """The futures that have no outcome yet, by those of the executor."""
-        self._backend = backend
         self._events = events
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
@@ -92,11 +89,10 @@ class Run:
         # Bound once: one method for all calls, instead of two more objects for each that is pending.
         self._on_outcome = self._arrived
         self._on_cancel = self._user_cancelled
+        self._executor = OpenBackend(backend)
         self._waiting = Waiting(
-            self._loop.call_later, self.pending, self._watch, self._begin, self._conclude
+            self._loop.call_later, self.pending, self._watch, self._executor.submit, self._conclude
         )
-        self._executor: Executor = backend.open()
-        self._passes_keywords_on = passes_keywords_on(self._executor)
 
     # Work comes in.
 
@@ -111,8 +107,8 @@ class Run:
             asked: The call as its owner asked for it, if plugins have changed it.
         """
         self.require_open(call.function)
-        source = self._begin(call)
-        future = future_of(asked or call, owner, self._on_cancel, self._loop)
+        source = self._executor.submit(call)
+        future = future_of(asked or call, owner, source, self._on_cancel, self._loop)
         self._watch(source, future)
         if owner is not None:
             guarded(self.report, owner.took_off, future)
@@ -139,27 +135,6 @@ class Run:
             raise SchedulerNotRunningError(
                 f"Cannot submit {name_of(function)}(): the run is closing and takes no more work."
             )
-
-    def _begin(self, call: Call[R]) -> Future[R]:
-        try:
-            return self._hand_over(call)
-        except BrokenExecutor as error:
-            if isinstance(self._backend, Given):
-                raise ExecutorBrokenError(
-                    f"Cannot submit {name_of(call.function)}(): the executor that the scheduler "
-                    f"was given is broken ({error}). Give it a new one; or a recipe, such as "
-                    "Processes(2), which is opened afresh when that happens."
-                ) from error
-            close_executor(self._executor, at_once=True)
-            self._executor = self._backend.open()
-            return self._hand_over(call)
-
-    def _hand_over(self, call: Call[R]) -> Future[R]:
-        if not call.kwargs:
-            return self._executor.submit(call.function, *call.args)
-        if self._passes_keywords_on:
-            return self._executor.submit(call.function, *call.args, **call.kwargs)
-        return self._executor.submit(partial(call.function, **call.kwargs), *call.args)
 
     def _user_cancelled(self, source: Future[Any]) -> None:
         if not source.cancel():
@@ -296,7 +271,7 @@ class Run:
         """End all workers and leave everything else as it is."""
         if not self._given_up:
             self._given_up = True
-            self._close_executor(at_once=True)
+            self._executor.close(at_once=True)
 
     # The life of it.
 
@@ -355,10 +330,10 @@ class Run:
 
     async def _close(self) -> None:
         if self.life.wait:
-            waiting = self._in_thread(self._close_executor)
+            waiting = self._in_thread(self._executor.close)
             await self._until(lambda: not waiting.is_alive() or not self.life.wait)
         if not self.life.wait:
-            ending = self._in_thread(lambda: self._close_executor(at_once=True))
+            ending = self._in_thread(lambda: self._executor.close(at_once=True))
             self._drop_pending()
             await self._until(lambda: not ending.is_alive())
 
@@ -385,18 +360,7 @@ class Run:
         thread.join()
         self._changed.set()
 
-    def _close_executor(self, *, at_once: bool = False) -> None:
-        if not isinstance(self._backend, Given) or self._backend.terminate:
-            close_executor(self._executor, at_once=at_once)
-
     @property
     def queue(self) -> Mapping[asyncio.Future[Any], Call[Any]]:
         """The futures that have no outcome yet, with what they compute, oldest first."""
         return {future: future.call for future in tuple(self.pending.values())}
-
-
-def passes_keywords_on(executor: Executor) -> bool:
-    """Whether `submit` keeps no keyword, such as `fn` or `key`, from the function."""
-    named = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
-    parameters = inspect.signature(executor.submit).parameters.values()
-    return not any(parameter.kind in named for parameter in parameters)

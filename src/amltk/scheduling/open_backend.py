@@ -1,0 +1,74 @@
+"""The executor of one run: opened from the backend, opened afresh when it breaks, and closed."""
+
+from __future__ import annotations
+
+import inspect
+from concurrent.futures import BrokenExecutor, Executor, Future
+from functools import partial
+
+from typing_extensions import TypeVar
+
+from amltk.backends.base import Backend, Given
+from amltk.backends.termination import close_executor
+from amltk.callbacks import name_of
+from amltk.exceptions import ExecutorBrokenError
+from amltk.scheduling.call import Call
+
+__all__ = ["OpenBackend"]
+
+R = TypeVar("R")
+
+
+class OpenBackend:
+    """What a run hands its calls to.
+
+    Args:
+        backend: Where the executor comes from; it is opened at once.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._executor: Executor = backend.open()
+        self._passes_keywords_on = passes_keywords_on(self._executor)
+
+    def submit(self, call: Call[R]) -> Future[R]:
+        """Hand a call to the executor; to a new one, if it has broken and there is a recipe.
+
+        Raises:
+            ExecutorBrokenError: If an executor that the scheduler was given is broken.
+        """
+        try:
+            return self._hand_over(call)
+        except BrokenExecutor as error:
+            if isinstance(self._backend, Given):
+                raise ExecutorBrokenError(
+                    f"Cannot submit {name_of(call.function)}(): the executor that the scheduler "
+                    f"was given is broken ({error}). Give it a new one; or a recipe, such as "
+                    "Processes(2), which is opened afresh when that happens."
+                ) from error
+            close_executor(self._executor, at_once=True)
+            self._executor = self._backend.open()
+            return self._hand_over(call)
+
+    def close(self, *, at_once: bool = False) -> None:
+        """Shut the executor down, unless it is one that stays open after the run.
+
+        Args:
+            at_once: End what is being computed, as far as that is possible.
+        """
+        if not isinstance(self._backend, Given) or self._backend.terminate:
+            close_executor(self._executor, at_once=at_once)
+
+    def _hand_over(self, call: Call[R]) -> Future[R]:
+        if not call.kwargs:
+            return self._executor.submit(call.function, *call.args)
+        if self._passes_keywords_on:
+            return self._executor.submit(call.function, *call.args, **call.kwargs)
+        return self._executor.submit(partial(call.function, **call.kwargs), *call.args)
+
+
+def passes_keywords_on(executor: Executor) -> bool:
+    """Whether `submit` keeps no keyword, such as `fn` or `key`, from the function."""
+    named = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+    parameters = inspect.signature(executor.submit).parameters.values()
+    return not any(parameter.kind in named for parameter in parameters)
