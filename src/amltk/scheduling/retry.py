@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeAlias
 
-from typing_extensions import TypeVar, override
+from typing_extensions import TypeIs, TypeVar, override
 
-from amltk.callbacks import name_of
 from amltk.events import Event
 from amltk.scheduling.attempts import Again, Failure
 from amltk.scheduling.call import Call
@@ -94,9 +93,7 @@ class Retry(TaskPlugin):
         return type(self)(self.attempts, self.on, self.wait, self.max_lost, self.change)
 
     def _is_one(self, error: BaseException) -> bool:
-        if isinstance(self.on, type | tuple):
-            return isinstance(error, self.on)
-        return self.on(error)
+        return isinstance(error, self.on) if names_types(self.on) else self.on(error)
 
     def _has_had_its_chances(self, failure: Failure[Any]) -> bool:
         if failure.lost:
@@ -150,17 +147,22 @@ def require_count(name: str, value: object, *, least: int) -> None:
         raise ValueError(f"`{name}={value}` makes no sense: it has to be at least {least}.")
 
 
-def require_which(on: object) -> None:
-    kinds = on if isinstance(on, tuple) else (on,)
-    for kind in kinds:
-        is_type = isinstance(kind, type)
-        if is_type and not issubclass(kind, BaseException):
-            raise TypeError(f"`on={name_of(kind)}` is no type of exception.")
-        if not is_type and (isinstance(on, tuple) or not callable(kind)):
-            raise TypeError(
-                f"`on={on!r}` has to be a type of exception, a tuple of these, or a function that "
-                "takes an exception and returns whether to try again."
-            )
+def names_types(on: Which) -> TypeIs[type[BaseException] | tuple[type[BaseException], ...]]:
+    return isinstance(on, type | tuple)
+
+
+def require_which(on: Which) -> None:
+    types = on if isinstance(on, tuple) else (on,) if isinstance(on, type) else ()
+    is_function = callable(on) and not types
+    if not (is_function or (types and all(is_exception_type(kind) for kind in types))):
+        raise TypeError(
+            f"`on={on!r}` has to be a type of exception, a tuple of these, or a function that "
+            "takes an exception and returns whether to try again."
+        )
+
+
+def is_exception_type(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseException)
 
 
 def require_wait(wait: object, name: str = "wait") -> None:
