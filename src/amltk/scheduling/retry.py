@@ -152,17 +152,16 @@ def names_types(on: Which) -> TypeIs[type[BaseException] | tuple[type[BaseExcept
 
 
 def require_which(on: Which) -> None:
-    types = on if isinstance(on, tuple) else (on,) if isinstance(on, type) else ()
-    is_function = callable(on) and not types
-    if not (is_function or (types and all(is_exception_type(kind) for kind in types))):
+    if not (chooses_types(on) if names_types(on) else callable(on)):
         raise TypeError(
             f"`on={on!r}` has to be a type of exception, a tuple of these, or a function that "
             "takes an exception and returns whether to try again."
         )
 
 
-def is_exception_type(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseException)
+def chooses_types(on: type[BaseException] | tuple[type[BaseException], ...]) -> bool:
+    types: tuple[object, ...] = (on,) if isinstance(on, type) else on
+    return bool(types) and all(isinstance(t, type) and issubclass(t, BaseException) for t in types)
 
 
 def require_wait(wait: object, name: str = "wait") -> None:
