@@ -12,6 +12,7 @@ from typing_extensions import TypeIs, TypeVar, override
 from amltk.events import Event
 from amltk.scheduling.attempts import Again, Failure
 from amltk.scheduling.call import Call
+from amltk.scheduling.lifecycle import is_exception_type
 from amltk.scheduling.task import Task
 from amltk.scheduling.task_plugin import TaskPlugin
 
@@ -160,8 +161,8 @@ def require_which(on: Which) -> None:
 
 
 def chooses_types(on: type[BaseException] | tuple[type[BaseException], ...]) -> bool:
-    types: tuple[object, ...] = (on,) if isinstance(on, type) else on
-    return bool(types) and all(isinstance(t, type) and issubclass(t, BaseException) for t in types)
+    types = (on,) if isinstance(on, type) else on
+    return bool(types) and all(is_exception_type(kind) for kind in types)
 
 
 def require_wait(wait: object, name: str = "wait") -> None:
