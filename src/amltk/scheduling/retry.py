@@ -149,7 +149,7 @@ def require_count(name: str, value: object, *, least: int) -> None:
 
 
 def names_types(on: Which) -> TypeIs[type[BaseException] | tuple[type[BaseException], ...]]:
-    return isinstance(on, type | tuple)
+    return isinstance(on, (type, tuple))
 
 
 def require_which(on: Which) -> None:
