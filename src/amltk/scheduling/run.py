@@ -91,7 +91,7 @@ class Run:
         self._on_cancel = self._user_cancelled
         self._executor = OpenBackend(backend)
         self._waiting = Waiting(
-            self._loop.call_later, self.pending, self._watch, self._executor.submit, self._conclude
+            self._later, self.pending, self._watch, self._executor.submit, self._conclude
         )
 
     # Work comes in.
@@ -116,6 +116,9 @@ class Run:
         if owner is not None:
             owner.announce(future, self.report)
         return future
+
+    def _later(self, seconds: float, what: Callable[[], None]) -> asyncio.TimerHandle:
+        return self._loop.call_later(seconds, what)
 
     def _watch(self, source: Future[Any], future: CallFuture[Any]) -> None:
         future.source = source
