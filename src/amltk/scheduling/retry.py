@@ -102,7 +102,9 @@ class Retry(TaskPlugin):
         return failure.attempt >= self.attempts
 
     def _wait_after(self, failure: Failure[Any]) -> float:
-        wait = self.wait(failure.attempt) if callable(self.wait) else self.wait
+        if isinstance(self.wait, int | float):
+            return self.wait
+        wait = self.wait(failure.attempt)
         require_wait(wait)
         return wait
 
