@@ -111,8 +111,11 @@ class Run:
         future = future_of(asked or call, owner, source, self._on_cancel, self._loop)
         self._watch(source, future)
         if owner is not None:
-            guarded(self.report, owner.took_off, future)
-        guarded(self.report, self._events.submitted.emit, future)
+            owner.took_off(future)
+        try:
+            self._events.submitted.emit(future)
+        except BaseException as error:  # noqa: BLE001
+            self.report(error)
         if owner is not None:
             owner.announce(future, self.report)
         return future
