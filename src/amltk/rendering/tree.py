@@ -50,7 +50,7 @@ STATES = {"running": "bold green", "closing": "bold yellow", "ended": "green"}
 FAILED = "bold red"
 
 
-class CallHighlighter(RegexHighlighter):
+class _CallHighlighter(RegexHighlighter):
     """Colours the name, the numbers and the strings of a call; yellow is left to the counts."""
 
     base_style = "repr."
@@ -61,7 +61,7 @@ class CallHighlighter(RegexHighlighter):
     )
 
 
-highlighted: CallHighlighter = CallHighlighter()
+_highlighted = _CallHighlighter()
 
 
 def scheduler_tree(scheduler: Scheduler, *, compact: bool = False) -> Tree:
@@ -73,7 +73,7 @@ def scheduler_tree(scheduler: Scheduler, *, compact: bool = False) -> Tree:
     """
     moment = moment_of(scheduler, N_CALLS)
     tree = Tree(scheduler_label(scheduler, moment), guide_style=GUIDES)
-    tree.add(labelled("Executor", highlighted(executor_text(scheduler))))
+    tree.add(labelled("Executor", _highlighted(executor_text(scheduler))))
     queue = tree.add(labelled("Queue", queue_label(moment)))
     add_all(queue, queue_lines(moment))
     add_events(tree.add(Text("Events", KIND)), scheduler.emitter, compact=compact)
@@ -95,7 +95,7 @@ def task_tree(task: Task[..., Any], *, compact: bool = False) -> Tree:
         label.append(GAP).append(f"{task.n_running:,} pending", COUNT)
     tree = Tree(label, guide_style=GUIDES)
     for plugin in task.plugins:
-        tree.add(labelled("Plugin", highlighted(plugin_text(plugin))))
+        tree.add(labelled("Plugin", _highlighted(plugin_text(plugin))))
     add_events(tree, task.emitter, compact=compact)
     return tree
 
@@ -150,7 +150,7 @@ def queue_lines(moment: Moment) -> Iterator[Text]:
 
 
 def pending_call(call: Call[Any]) -> Text:
-    line = highlighted(call_text(call.function, call.args, call.kwargs))
+    line = _highlighted(call_text(call.function, call.args, call.kwargs))
     line.no_wrap, line.overflow = True, "ellipsis"
     return line
 
