@@ -69,7 +69,7 @@ check: $(READY) ## judge the code: style, and types in five checkers
 	$(BIN)/basedpyright
 	$(BIN)/pyrefly check --min-severity warn
 	$(BIN)/ty check
-	PYTHONPATH=$(CURDIR)/src $(BIN)/pyright --verifytypes amltk --ignoreexternal
+	PYTHONPATH=$(CURDIR)/src $(BIN)/pyright --pythonpath $(BIN)/python --verifytypes amltk --ignoreexternal
 	$(BIN)/python -m pytest -q tests/typing
 
 .PHONY: bench

@@ -65,7 +65,7 @@ def canvas_for(console: Console, wake: Callable[[], None]) -> Canvas:
     return OnceAtTheEnd(console)
 
 
-taken = Lock()
+taken: Lock = Lock()
 """Held by whoever draws on the terminal."""
 
 

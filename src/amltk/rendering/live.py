@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["shown_live"]
 
-logger = logging.getLogger("amltk")
+logger: logging.Logger = logging.getLogger("amltk")
 
 EVERY = 1 / 4
 """Seconds from one picture to the next."""

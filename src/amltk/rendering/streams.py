@@ -28,7 +28,7 @@ class Printed:
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._written: deque[str] = deque()
-        self.rest = ""
+        self.rest: str = ""
         """The beginning of a line whose end was not written yet."""
 
     def write(self, text: str) -> None:

@@ -16,8 +16,8 @@ while the scheduler runs in another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.highlighter import RegexHighlighter
@@ -54,14 +54,14 @@ class CallHighlighter(RegexHighlighter):
     """Colours the name, the numbers and the strings of a call; yellow is left to the counts."""
 
     base_style = "repr."
-    highlights = (
+    highlights: ClassVar[Sequence[str]] = (
         r"^(?P<call>[^(\s]+)\(",
         r"(?<![\w.])(?P<number>-?\d[\d_]*\.?\d*(?:e[-+]?\d+)?)(?!\w)",
         r"(?P<str>'[^']*'|\"[^\"]*\")",
     )
 
 
-highlighted = CallHighlighter()
+highlighted: CallHighlighter = CallHighlighter()
 
 
 def scheduler_tree(scheduler: Scheduler, *, compact: bool = False) -> Tree:

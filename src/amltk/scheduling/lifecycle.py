@@ -210,8 +210,13 @@ def checked_policy(on_exception: ExceptionPolicy) -> ExceptionPolicy:
     return on_exception
 
 
+def is_exception_type(kind: object) -> bool:
+    """Whether this is a type of exceptions."""
+    return isinstance(kind, type) and issubclass(kind, BaseException)
+
+
 def require_exception_type(kind: object) -> None:
-    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+    if not is_exception_type(kind):
         raise TypeError(
             f"`on_exception` maps types of exceptions, and {kind!r} is none. Write for instance "
             "{ValueError: 'ignore'}."

@@ -12,6 +12,7 @@ from typing_extensions import TypeIs, TypeVar, override
 from amltk.events import Event
 from amltk.scheduling.attempts import Again, Failure
 from amltk.scheduling.call import Call
+from amltk.scheduling.lifecycle import is_exception_type
 from amltk.scheduling.task import Task
 from amltk.scheduling.task_plugin import TaskPlugin
 
@@ -101,7 +102,9 @@ class Retry(TaskPlugin):
         return failure.attempt >= self.attempts
 
     def _wait_after(self, failure: Failure[Any]) -> float:
-        wait = self.wait(failure.attempt) if callable(self.wait) else self.wait
+        if isinstance(self.wait, int | float):
+            return self.wait
+        wait = self.wait(failure.attempt)
         require_wait(wait)
         return wait
 
@@ -148,21 +151,20 @@ def require_count(name: str, value: object, *, least: int) -> None:
 
 
 def names_types(on: Which) -> TypeIs[type[BaseException] | tuple[type[BaseException], ...]]:
-    return isinstance(on, type | tuple)
+    return isinstance(on, (type, tuple))
 
 
 def require_which(on: Which) -> None:
-    types = on if isinstance(on, tuple) else (on,) if isinstance(on, type) else ()
-    is_function = callable(on) and not types
-    if not (is_function or (types and all(is_exception_type(kind) for kind in types))):
+    if not (chooses_types(on) if names_types(on) else callable(on)):
         raise TypeError(
             f"`on={on!r}` has to be a type of exception, a tuple of these, or a function that "
             "takes an exception and returns whether to try again."
         )
 
 
-def is_exception_type(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseException)
+def chooses_types(on: type[BaseException] | tuple[type[BaseException], ...]) -> bool:
+    types = (on,) if isinstance(on, type) else on
+    return bool(types) and all(is_exception_type(kind) for kind in types)
 
 
 def require_wait(wait: object, name: str = "wait") -> None:

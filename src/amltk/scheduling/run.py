@@ -91,7 +91,7 @@ class Run:
         self._on_cancel = self._user_cancelled
         self._executor = OpenBackend(backend)
         self._waiting = Waiting(
-            self._loop.call_later, self.pending, self._watch, self._executor.submit, self._conclude
+            self._later, self.pending, self._watch, self._executor.submit, self._conclude
         )
 
     # Work comes in.
@@ -111,11 +111,17 @@ class Run:
         future = future_of(asked or call, owner, source, self._on_cancel, self._loop)
         self._watch(source, future)
         if owner is not None:
-            guarded(self.report, owner.took_off, future)
-        guarded(self.report, self._events.submitted.emit, future)
+            owner.took_off(future)
+        try:
+            self._events.submitted.emit(future)
+        except BaseException as error:  # noqa: BLE001
+            self.report(error)
         if owner is not None:
             owner.announce(future, self.report)
         return future
+
+    def _later(self, seconds: float, what: Callable[[], None]) -> asyncio.TimerHandle:
+        return self._loop.call_later(seconds, what)
 
     def _watch(self, source: Future[Any], future: CallFuture[Any]) -> None:
         future.source = source

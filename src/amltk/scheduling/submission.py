@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 
 from amltk.scheduling.attempts import Failure, is_loss
 from amltk.scheduling.call import Call, CallFuture
-from amltk.scheduling.outcomes import Outcomes
+from amltk.scheduling.outcomes import Outcomes, guarded
 
 if TYPE_CHECKING:
     from amltk.scheduling.task import Task
@@ -88,7 +88,7 @@ class Submission(Generic[R]):
     def _take_off(self, position: int) -> None:
         self._undo.pop_all()
         for plugin, call in self._agreed[position:]:
-            plugin.submitted(call)
+            guarded(self._task.scheduler.report, plugin.submitted, call)
 
     @property
     def outcomes(self) -> Outcomes[Any]:
