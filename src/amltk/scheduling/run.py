@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,8 @@ class Run:
         self._events = events
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
+        # Callbacks see the context variables of whoever began the run, and what others have set.
+        self._context = copy_context()
         self._inbox: deque[Future[Any]] = deque()
         self._awake = False
         self._changed = asyncio.Event()
@@ -121,7 +124,7 @@ class Run:
         return future
 
     def _later(self, seconds: float, what: Callable[[], None]) -> asyncio.TimerHandle:
-        return self._loop.call_later(seconds, what)
+        return self._loop.call_later(seconds, what, context=self._context)
 
     def _watch(self, source: Future[Any], future: CallFuture[Any]) -> None:
         future.source = source
@@ -156,7 +159,7 @@ class Run:
     def _wake(self) -> None:
         self._awake = True
         with suppress(RuntimeError):  # the loop is closed: a call that was abandoned has ended
-            self._loop.call_soon_threadsafe(self._deliver_all)
+            self._loop.call_soon_threadsafe(self._deliver_all, context=self._context)
 
     def _deliver_all(self) -> None:
         self._awake = False  # before looking: whoever appends after the look wakes us again
@@ -261,7 +264,7 @@ class Run:
             self.wake()
         else:
             with suppress(RuntimeError):  # the loop is closed: the run has ended already
-                self._loop.call_soon_threadsafe(self.stop, exception)
+                self._loop.call_soon_threadsafe(self.stop, exception, context=self._context)
 
     def interrupt(self, interrupt: BaseException) -> None:
         """Have the run end at once, and raise this; may be called from any thread."""
@@ -290,19 +293,22 @@ class Run:
             raise
 
     async def _live(self) -> None:
-        self.life.begin(self._loop.time())
-        guarded(self.report, self._events.started.emit)
-        if not self.pending:
-            self._look_whether_empty()
+        self._context.run(self._begin)
         alarm = self._set_alarm()
         await self._until(lambda: self.life.exit is not None)
         if alarm is not None:
             alarm.cancel()
-        self._say_that_it_ends()
+        self._context.run(self._say_that_it_ends)
         await self._until(lambda: not self.pending or not self.life.wait)
         await self._close()
         self.life.phase = Phase.OVER
-        guarded(self.report, self._events.finished.emit)
+        self._context.run(guarded, self.report, self._events.finished.emit)
+
+    def _begin(self) -> None:
+        self.life.begin(self._loop.time())
+        guarded(self.report, self._events.started.emit)
+        if not self.pending:
+            self._look_whether_empty()
 
     def _set_alarm(self) -> asyncio.TimerHandle | None:
         deadline = self.life.deadline
@@ -340,7 +346,7 @@ class Run:
             await self._until(lambda: not waiting.is_alive() or not self.life.wait)
         if not self.life.wait:
             ending = self._in_thread(lambda: self._executor.close(at_once=True))
-            self._drop_pending()
+            self._context.run(self._drop_pending)
             await self._until(lambda: not ending.is_alive())
 
     def _drop_pending(self) -> None:
@@ -360,7 +366,7 @@ class Run:
         return thread
 
     def _failed_elsewhere(self, error: BaseException) -> None:
-        self._loop.call_soon_threadsafe(self.report, error)
+        self._loop.call_soon_threadsafe(self.report, error, context=self._context)
 
     def _look_again(self, thread: threading.Thread) -> None:
         thread.join()
