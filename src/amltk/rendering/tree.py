@@ -89,7 +89,7 @@ def task_tree(task: Task[..., Any], *, compact: bool = False) -> Tree:
         task: What to look at.
         compact: Leave out callbacks, and the events that have not been emitted.
     """
-    label = labelled("Task", Text(name_of_function(task.function), "bold magenta"))
+    label = labelled("Task", Text(one_line(task.name), "bold magenta"))
     label.append(signature_text(getattr(task, "__signature__", None)))
     if task.n_running:
         label.append(GAP).append(f"{task.n_running:,} pending", COUNT)
