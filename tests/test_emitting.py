@@ -81,7 +81,7 @@ def test_callbacks_run_in_the_order_of_registration(options: list[dict[str, int]
 @given(options=paces, n=st.integers(min_value=0, max_value=40))
 def test_how_often_a_callback_is_called(options: dict[str, int], n: int) -> None:
     """
-    After n emissions a callback was called min(limit, repeat * (n // every)) times.
+    For every n: n emissions make min(limit, repeat * (n // every)) calls.
     """
     on_saved = saved()
     log: list[int] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -289,3 +289,24 @@ def test_they_print_as_what_they_are() -> None:
     on_saved(print)
     assert repr(emitter) == "<Emitter store: 1 events>"
     assert repr(on_saved) == "<Subscriber of saved: emitted 0x, 1 callbacks>"
+
+
+def test_a_generator_is_no_callback() -> None:
+    """
+    Calling it would run nothing, which nobody means.
+    """
+
+    def generator() -> Iterator[None]:
+        yield
+
+    with pytest.raises(TypeError, match="yield"):
+        Emitter().subscriber(Event[[]]("e"))(generator)
+
+
+def test_an_unknown_option_of_a_callback_is_named() -> None:
+    """
+    The error says what was written, and what could be.
+    """
+    options: Any = {"evry": 2}
+    with pytest.raises(TypeError, match=r"'evry'.*every"):
+        Emitter().subscriber(Event[[]]("e"), **options)

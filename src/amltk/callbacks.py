@@ -10,6 +10,7 @@ __all__ = [
     "is_async",
     "name_of",
     "raise_together",
+    "refuse_unknown",
     "refuse_what_cannot_be_called",
     "repeat",
 ]
@@ -31,11 +32,25 @@ def refuse_what_cannot_be_called(callback: object, event: object) -> None:
             f"A callback of {event} has to be callable, and {callback!r} is not. "
             "Pass the function itself, not what it returns."
         )
+    if inspect.isgeneratorfunction(callback):
+        raise TypeError(
+            f"{name_of(callback)}() cannot be a callback of {event}: it has a `yield`, so calling "
+            "it runs nothing. Make it a plain function."
+        )
     if is_async(callback):
         raise TypeError(
             f"{name_of(callback)}() cannot be a callback of {event}: it is an `async def`, and "
             "callbacks are called, not awaited. Make it a plain `def`; inside of it, "
             "asyncio.create_task(...) starts a coroutine."
+        )
+
+
+def refuse_unknown(options: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Raise a `TypeError` for options that do not exist; checkers see them, programs may not."""
+    unknown = sorted({*options} - {*known})
+    if unknown:
+        raise TypeError(
+            f"{what} has no option {', '.join(map(repr, unknown))}. It has: {', '.join(known)}."
         )
 
 

@@ -19,6 +19,7 @@ from amltk.callbacks import (
     INTERRUPTS,
     name_of,
     raise_together,
+    refuse_unknown,
     refuse_what_cannot_be_called,
     repeat,
 )
@@ -170,6 +171,7 @@ class Subscriber(Generic[P]):
     __slots__ = ("_channel", "event", "options")
 
     def __init__(self, event: Event[P], channel: Channel, options: CallbackOptions) -> None:
+        refuse_unknown(options, CallbackOptions.__annotations__, "A callback")
         Pace.of(**options)  # what cannot work is refused before there is a callback
         self.event: Event[P] = event
         """The event that callbacks subscribe to here."""
@@ -321,8 +323,8 @@ class Emitter:
     ) -> Subscriber[P] | Subscriber:
         """Subscribe to an event; use what this returns as a decorator.
 
-        After `n` emissions a callback was called `min(limit, repeat * (n // every))` times, less
-        what `when` held back.
+        With `n` for the emissions so far, that makes `min(limit, repeat * (n // every))` calls, less
+        those that `when` held back.
 
         Args:
             event: The event, or the name of one that is known here.

@@ -21,7 +21,7 @@ class Pace:
     limit: int | None = None
     """The most calls, repeats included."""
     repeat: int = 1
-    """Calls in a row, each time it is due."""
+    """How many calls in a row it is worth when it is due."""
     every: int = 1
     """Due on every so many emissions."""
     emissions: int = field(default=0, init=False)

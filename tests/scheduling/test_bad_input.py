@@ -285,6 +285,16 @@ def test_an_option_that_nobody_knows() -> None:
         Scheduler.with_sequential().run(time_out=1)  # type: ignore[call-arg]  # wrong on purpose
 
 
+@pytest.mark.parametrize("option", ["wait", "end_on_empty", "display"])
+def test_an_option_that_is_neither_yes_nor_no(option: str) -> None:
+    """
+    What is merely true or false in a condition is a mistake more often than not.
+    """
+    options: Any = {option: "no"}
+    with pytest.raises(TypeError, match=option):
+        Scheduler.with_sequential().run(**options)
+
+
 def test_a_backend_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     The error says what to install; the scheduler runs once it is there.

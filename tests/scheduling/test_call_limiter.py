@@ -23,13 +23,26 @@ def double(x: int) -> int:
 
 
 @pytest.mark.parametrize("name", ["max_calls", "max_concurrent"])
-@pytest.mark.parametrize("value", [0, -1, True])
+@pytest.mark.parametrize("value", [0, -1])
 def test_a_limit_that_refuses_everything_is_refused(name: str, value: int) -> None:
     """
     The error names the limit and its value.
     """
     options: Any = {name: value}
     with pytest.raises(ValueError, match=f"{name}={value}"):
+        CallLimiter(**options)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("max_calls", True), ("max_calls", 1.5), ("max_concurrent", "2"), ("not_while_running", [1])],
+)
+def test_a_limit_of_the_wrong_type_is_refused(option: str, value: object) -> None:
+    """
+    Where it is made, and not when the first call comes.
+    """
+    options: Any = {option: value}
+    with pytest.raises(TypeError, match=option):
         CallLimiter(**options)
 
 

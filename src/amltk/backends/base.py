@@ -11,9 +11,11 @@ from collections.abc import Generator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
+from types import FunctionType
 from typing import Protocol, runtime_checkable
 
 from amltk.backends.termination import closed
+from amltk.callbacks import name_of
 from amltk.exceptions import BackendNotInstalledError, ExecutorShutdownError
 
 __all__ = ["Backend", "Given"]
@@ -89,11 +91,15 @@ def summary(backend: object) -> str:
     if not is_dataclass(backend):
         return repr(backend)
     said = [
-        f"{field.name}={getattr(backend, field.name)!r}"
+        f"{field.name}={in_words(getattr(backend, field.name))}"
         for field in fields(backend)
         if field.repr and getattr(backend, field.name) != field.default
     ]
     return f"{type(backend).__name__}({', '.join(said)})"
+
+
+def in_words(value: object) -> str:
+    return name_of(value) if isinstance(value, FunctionType) else repr(value)
 
 
 def require_at_least_one(name: str, value: object) -> None:

@@ -45,7 +45,7 @@ def serve(connection: Connection, plan: WorkerPlan, inherited: Iterable[Connecti
     leave_signals_alone()
     for other in inherited:
         other.close()
-    with connection, suppress(EOFError, ConnectionError):
+    with suppress(EOFError, OSError), connection:
         if initialized(connection, plan):
             compute(connection, plan.max_calls)
 

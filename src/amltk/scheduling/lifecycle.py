@@ -140,7 +140,7 @@ class Lifecycle:
         policy = policy_for(failure, self._on_exception)
         if policy == "ignore":
             return True
-        # The first reason wins, except that a failure outranks an end that was wanted.
+        # Nobody wants a failure, so it takes the place of a reason that somebody wanted.
         if self.exit is None or self.exit.code in OUTRANKED:
             self.exit = ExitState(ExitCode.EXCEPTION, failure)
             self._raises = policy == "raise"
@@ -237,7 +237,7 @@ def checked_timeout(timeout: object) -> float | None:
     """
     if timeout is None:
         return None
-    if not isinstance(timeout, int | float):
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool):
         raise TypeError(f"`timeout={timeout!r}` has to be a number of seconds, or None.")
     if not timeout >= 0:
         raise ValueError(f"`timeout={timeout}` is no time to wait: give seconds, or None for ever.")

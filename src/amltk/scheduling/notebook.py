@@ -28,8 +28,8 @@ def refuse_inside_a_loop() -> None:
     except RuntimeError:
         return
     raise SchedulerAlreadyRunningError(
-        "Cannot run() here: an event loop is running in this thread, as in a notebook or a "
-        "coroutine. Write `await scheduler.async_run(...)` instead, or call "
+        "Cannot run() here: an event loop is running in this thread, as in a notebook, a "
+        "coroutine, or a callback of a run. Write `await scheduler.async_run(...)` instead, or call "
         "scheduler.run_in_notebook(...), which runs in a thread of its own."
     )
 

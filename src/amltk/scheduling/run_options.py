@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict
 
+from amltk.callbacks import refuse_unknown
 from amltk.scheduling.lifecycle import ExceptionPolicy, Lifecycle
 
 __all__ = ["RunOptions", "lifecycle_for"]
@@ -31,15 +32,17 @@ def lifecycle_for(options: RunOptions) -> Lifecycle:
         TypeError: If there is no such option, or it is of the wrong type.
         ValueError: If an option has a value that makes no sense.
     """
-    unknown = options.keys() - RunOptions.__annotations__.keys()
-    if unknown:
-        raise TypeError(
-            f"A run has no option {', '.join(map(repr, sorted(unknown)))}. "
-            f"It has: {', '.join(RunOptions.__annotations__)}."
-        )
+    refuse_unknown(options, RunOptions.__annotations__, "A run")
+    for name in ("end_on_empty", "wait", "display"):
+        require_yes_or_no(name, options.get(name, True))
     return Lifecycle(
         timeout=options.get("timeout"),
         end_on_empty=options.get("end_on_empty", True),
         wait=options.get("wait", True),
         on_exception=options.get("on_exception", "raise"),
     )
+
+
+def require_yes_or_no(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"`{name}={value!r}` has to be True or False.")

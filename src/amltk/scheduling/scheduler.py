@@ -292,7 +292,7 @@ class Scheduler(OnBackend):
     def stop(self, *_: object, exception: BaseException | None = None, **__: object) -> None:
         """End the run; does nothing if there is none.
 
-        May be called from anywhere: a callback, another thread, a signal handler. It takes any
+        Callbacks may call it, and so may other threads and signal handlers. It takes any
         arguments, so that it can be a callback itself: `task.on_result(scheduler.stop)`.
 
         Args:

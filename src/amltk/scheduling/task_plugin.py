@@ -153,6 +153,7 @@ class CallLimiter(TaskPlugin):
             if isinstance(not_while_running, Iterable)
             else (not_while_running,)
         )
+        require_tasks(self.not_while_running)
         self.n_calls: int = 0
         """How many calls were let through."""
         self._on_their_way = 0  # let through, but not yet running: others are still asked
@@ -211,8 +212,21 @@ class CallLimiter(TaskPlugin):
         return f"CallLimiter({', '.join(shown)})"
 
 
-def require_limit(name: str, value: int | None) -> None:
-    if value is not None and (isinstance(value, bool) or value < 1):
+def require_tasks(tasks: Iterable[object]) -> None:
+    for task in tasks:
+        if not hasattr(task, "running"):
+            raise TypeError(
+                f"`not_while_running` has to name tasks, and {task!r} is none. Pass what "
+                "scheduler.task(...) returned."
+            )
+
+
+def require_limit(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"`{name}={value!r}` has to be a whole number, or None for no limit.")
+    if value < 1:
         raise ValueError(
             f"`{name}={value}` would refuse every call: it has to be at least 1, or None for no "
             "limit."
