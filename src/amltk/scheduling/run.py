@@ -62,6 +62,8 @@ class SchedulerEvents:
     finishing: Subscriber[[]]
     finished: Subscriber[[]]
     submitted: Subscriber[[asyncio.Future[Any]]]
+    room: Subscriber[[]]
+    """There may be room for another call: everybody was told of the start, or of an outcome."""
     outcomes: Outcomes[Any]
 
 
@@ -90,9 +92,7 @@ class Run:
         self._on_outcome = self._arrived
         self._on_cancel = self._user_cancelled
         self._executor = OpenBackend(backend)
-        self._waiting = Waiting(
-            self._later, self.pending, self._watch, self._executor.submit, self._conclude
-        )
+        self._waiting = Waiting(self)
 
     # Work comes in.
 
@@ -107,9 +107,9 @@ class Run:
             asked: The call as its owner asked for it, if plugins have changed it.
         """
         self.require_open(call.function)
-        source = self._executor.submit(call)
+        source = self.begin(call)
         future = future_of(asked or call, owner, source, self._on_cancel, self._loop)
-        self._watch(source, future)
+        self.watch(source, future)
         if owner is not None:
             owner.took_off(future)
         try:
@@ -120,10 +120,16 @@ class Run:
             owner.announce(future, self.report)
         return future
 
-    def _later(self, seconds: float, what: Callable[[], None]) -> asyncio.TimerHandle:
+    def later(self, seconds: float, what: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call a function after so many seconds."""
         return self._loop.call_later(seconds, what)
 
-    def _watch(self, source: Future[Any], future: CallFuture[Any]) -> None:
+    def begin(self, call: Call[R]) -> Future[R]:
+        """Hand a call to the executor."""
+        return self._executor.submit(call)
+
+    def watch(self, source: Future[Any], future: CallFuture[Any]) -> None:
+        """Wait for the executor's future of a call."""
         future.source = source
         self.pending[source] = future
         source.add_done_callback(self._on_outcome)
@@ -171,6 +177,11 @@ class Run:
         if self._has_to_end() or not self.pending:
             self._changed.set()
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is no reason to end yet."""
+        return self.life.exit is None
+
     def _has_to_end(self) -> bool:
         # Outcomes that are there when a run ends are delivered after it has said so.
         return self.life.exit is not None and self.life.phase is Phase.RUNNING
@@ -192,17 +203,24 @@ class Run:
             return
         if error is None:
             future.set_result(source.result())
-        elif (seconds := self._seconds_until_again(future, error)) is not None:
-            self._waiting.add(future, error, seconds)
         else:
+            self._settle_failed(future, error)
+
+    def _settle_failed(self, future: CallFuture[Any], error: BaseException) -> None:
+        seconds = self._seconds_until_again(future, error)
+        if future.done():
+            return  # it was cancelled by a callback that heard of the attempt
+        if seconds is None:
             self._fail(future, error)
+        else:
+            self._waiting.add(future, error, seconds)
 
     def _seconds_until_again(self, future: CallFuture[Any], error: BaseException) -> float | None:
         if future.owner is None or not self.life.takes_work:
             return None
         try:
             return future.owner.again(error)
-        except Exception as failure:  # noqa: BLE001
+        except BaseException as failure:  # noqa: BLE001
             self.report(failure)
             return None
 
@@ -210,7 +228,8 @@ class Run:
         future.fail(error)
         self._judge(error)
 
-    def _conclude(self, future: CallFuture[Any], error: BaseException) -> None:
+    def conclude(self, future: CallFuture[Any], error: BaseException) -> None:
+        """End a call with what it raised."""
         self._fail(future, error)
         self._publish(future)
 
@@ -221,8 +240,13 @@ class Run:
         self._events.outcomes.publish(future, self.report)
         if owner is not None:
             owner.outcomes.publish(future, self.report)
+        self._tell_of_room()
         if not self.pending:
             self._look_whether_empty()
+
+    def _tell_of_room(self) -> None:
+        if self.goes_on:
+            guarded(self.report, self._events.room.emit)
 
     def _look_whether_empty(self) -> None:
         if self.life.phase is Phase.RUNNING and self.life.interrupt is None:
@@ -292,6 +316,7 @@ class Run:
     async def _live(self) -> None:
         self.life.begin(self._loop.time())
         guarded(self.report, self._events.started.emit)
+        self._tell_of_room()
         if not self.pending:
             self._look_whether_empty()
         alarm = self._set_alarm()

@@ -117,6 +117,8 @@ class Scheduler(OnBackend):
         """The tasks of this scheduler, oldest first."""
         self.exit_state: lifecycle.ExitState | None = None
         """How the last run ended; `None` before that."""
+        self.room: Subscriber[[]] = Emitter().subscriber(Event[[]]("room"))
+        """Emitted when everybody was told of the start or of an outcome: what feeds listen to."""
         self._run: Run | None = None
         self._one_at_a_time = threading.Lock()
         self.on_start = self.emitter.subscriber(self.STARTED)
@@ -320,6 +322,7 @@ class Scheduler(OnBackend):
             finishing=self.on_finishing,
             finished=self.on_finished,
             submitted=self.on_future_submitted,
+            room=self.room,
             outcomes=Outcomes(
                 self.on_future_done,
                 self.on_future_result,
