@@ -96,8 +96,9 @@ class Waiting:
             return
         try:
             call = owner.next_attempt()
-            is_wanted = call is not None and not stand_in.done()
-            source = self._run.begin(call) if call is not None and is_wanted else None
+            if stand_in.done():
+                return  # it was cancelled by a callback that heard of the attempt
+            source = None if call is None else self._run.begin(call)
         except INTERRUPTS as interrupt:
             self._run.report(interrupt)
         except BaseException as failure:  # noqa: BLE001
@@ -106,7 +107,7 @@ class Waiting:
             self._go_on(stand_in, source)
 
     def _go_on(self, stand_in: Future[Any], source: Future[Any] | None) -> None:
-        if stand_in.done():  # it was cancelled by a callback that heard of it
+        if stand_in.done():  # it was cancelled by the job, which ran at once
             if source is not None:
                 source.cancel()
         elif source is None:
