@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator
+from functools import partial
 from itertools import count, islice
 from typing import Any, Self
 
@@ -256,7 +257,7 @@ def test_an_interrupt_after_an_item_was_submitted_does_not_submit_it_again() -> 
     task = scheduler.task(echo)
 
     @task.on_submitted(limit=1)
-    def leave(*_: object) -> None:
+    def leave(_: object, value: int) -> None:
         raise KeyboardInterrupt
 
     feed = task.feed(range(3), max_pending=2)
@@ -292,11 +293,9 @@ def test_an_iterator_that_raises_at_once_is_judged_too() -> None:
     task = scheduler.task(echo)
     made: list[Feed[int]] = []
 
-    def broken() -> Iterator[int]:
-        raise Boom
-        yield 0
-
-    scheduler.on_start.add(lambda: made.append(task.feed(broken(), max_pending=2)))
+    broken = items_that_fail()
+    next(broken)
+    scheduler.on_start.add(lambda: made.append(task.feed(broken, max_pending=2)))
     state = scheduler.run(on_exception="end")
     assert isinstance(state.exception, Boom)
     assert len(made) == 1
@@ -392,7 +391,7 @@ def test_in_order_and_once(n: int, max_pending: int, script: list[str]) -> None:
                 run.do(task.futures()[0].cancel)
                 job.future.cancel()
             else:
-                run.do(job.finish if step == "finish" else lambda job=job: job.fail(Boom()))
+                run.do(job.finish if step == "finish" else partial(job.fail, Boom()))
         run.end()
         assert [*jobs_of(run), *feed] == list(range(n))
 

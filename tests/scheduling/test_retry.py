@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -98,7 +99,7 @@ def test_other_failures_are_left_alone(backend: Backend, tmp_path: Path) -> None
         scheduler = Scheduler(backend)
         attempts = tmp_path / f"attempts-{id(on)}"
         task = scheduler.task(fail_until, plugins=Retry(on=on))
-        scheduler.on_start.add(lambda task=task, path=str(attempts): task(path, 9))
+        scheduler.on_start.add(partial(task, str(attempts), 9))
         with pytest.raises(Boom, match="1"):
             scheduler.run()
         assert task.event_counts["retry"] == task.event_counts["gave-up"] == 0
@@ -251,7 +252,7 @@ def test_waits_end_with_the_run(ends: str) -> None:
         task = run.scheduler.task(double, plugins=Retry(wait=50))
         heard: list[str] = []
         for name in ("on_stop", "on_timeout", "on_finishing", "on_finished"):
-            run.scheduler.emitter.on(name).add(lambda name=name: heard.append(name))
+            run.scheduler.emitter.on(name).add(partial(heard.append, name))
         task.on_exception.add(lambda _, error: heard.append(str(error)))
         run.begin(timeout=20, on_exception={Boom: "ignore"}, end_on_empty=False)
         run.do(lambda: task(1))
