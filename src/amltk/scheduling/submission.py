@@ -86,6 +86,8 @@ class Submission(Generic[R]):
             guarded(self._task.scheduler.report, plugin.submitted, call)
 
     def _withdraw(self) -> None:
+        if not self._on_their_way:
+            return
         with ExitStack() as undo:  # each withdraws, whatever another one raises
             for plugin, call in self._on_their_way:
                 undo.callback(plugin.withdraw, call)
