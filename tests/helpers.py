@@ -48,6 +48,21 @@ def fail(text: str = "failed") -> NoReturn:
     raise Boom(text)
 
 
+def fail_twice() -> NoReturn:
+    raise ExceptionGroup("both", [Boom("one"), ValueError("two")])
+
+
+class Stubborn(Exception):
+    """Can be pickled, and takes no attribute afterwards."""
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(name)
+
+
+def fail_stubbornly() -> NoReturn:
+    raise Stubborn
+
+
 def keywords(*args: object, **kwargs: object) -> tuple[tuple[object, ...], dict[str, object]]:
     return args, kwargs
 

@@ -211,13 +211,13 @@ def test_a_pool_that_is_forgotten_ends_its_workers(how: StartMethod) -> None:
 
 
 AT_EXIT = """
-import sys
+import os, sys
 from amltk.backends.worker_pool import WorkerPool
 
 if __name__ == "__main__":
     pool = WorkerPool(2, mp_context=sys.argv[1])
     for n in range(5):
-        pool.submit(print, n, flush=True)
+        pool.submit(os.write, 1, b"%d\\n" % n)
 """
 
 

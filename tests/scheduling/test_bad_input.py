@@ -25,8 +25,10 @@ from tests.helpers import (
     FailsWhenUnpickled,
     Gate,
     LeavesWhenUnpickled,
+    Stubborn,
     all_accounted_for,
     echo,
+    fail_stubbornly,
     raise_nothing,
     raise_stop_iteration,
     raise_text,
@@ -311,3 +313,14 @@ def test_a_backend_that_cannot_be_opened_is_no_run() -> None:
         with pytest.raises(OSError, match="no more processes"):
             asyncio.run(scheduler.async_run())
     assert not any(scheduler.event_counts.values())
+
+
+def test_an_exception_that_takes_no_attribute_arrives(scheduler: Scheduler) -> None:
+    """
+    Nothing that a call raises keeps its outcome from arriving.
+    """
+    raised: list[BaseException] = []
+    scheduler.on_start.add(lambda: scheduler.submit(fail_stubbornly))
+    scheduler.on_future_exception.add(lambda _, error: raised.append(error))
+    scheduler.run(on_exception="ignore")
+    assert [type(error) for error in raised] == [Stubborn]

@@ -19,6 +19,7 @@ from tests.helpers import (
     die_at,
     echo,
     fail,
+    fail_twice,
     leave,
     pid,
     story_of,
@@ -304,3 +305,14 @@ def test_a_task_hears_of_its_failures_under_each_policy(
     else:
         run()
     assert heard == ["mine"]
+
+
+def test_a_mapping_may_name_groups(scheduler: Scheduler) -> None:
+    """
+    A group is judged by its members, unless the mapping speaks of groups.
+    """
+    scheduler.on_start.add(lambda: scheduler.submit(fail_twice))
+    with pytest.raises(ExceptionGroup):
+        scheduler.run(on_exception={Boom: "raise", Exception: "ignore"})
+    ended = scheduler.run(on_exception={ExceptionGroup: "ignore", Boom: "raise"})
+    assert ended.code is ExitCode.EXHAUSTED

@@ -51,7 +51,11 @@ def test_every_item_is_computed(scheduler: Scheduler) -> None:
     results: list[int] = []
     pending: list[int] = []
     task.on_result.add(lambda _, result: results.append(result))
-    task.on_submitted.add(lambda *_: pending.append(task.n_running))
+
+    @task.on_submitted
+    def look(_: object, value: int) -> None:
+        pending.append(task.n_running)
+
     feed = task.feed(range(20), max_pending=3)
     assert scheduler.run().code is ExitCode.EXHAUSTED
     assert sorted(results) == list(range(20))

@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import loky
 import pytest
 
 from amltk import Scheduler
@@ -88,6 +89,32 @@ def test_a_given_executor_that_broke_says_so() -> None:
         run()
     errors.append(caught.value)
     assert scheduler.exit_state == ExitState(ExitCode.EXCEPTION, errors[0])
+
+
+def test_lokys_shared_pool_is_never_shut() -> None:
+    """
+    It may be computing for somebody else, even when it was given to a scheduler.
+    """
+    shared = loky.get_reusable_executor(1)
+    try:
+        scheduler = Scheduler(shared)
+        scheduler.on_start.add(lambda: scheduler.submit(echo, 1))
+        assert [scheduler.run(), scheduler.run(wait=False)] == [NOTHING_TO_DO, NOTHING_TO_DO]
+        assert shared.submit(echo, 2).result() == 2
+    finally:
+        shared.shutdown(wait=True)
+
+
+def test_an_executor_that_its_owner_shut_down_says_what_to_do() -> None:
+    """
+    The error is the same as after a run of ours.
+    """
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    scheduler = Scheduler(executor)
+    scheduler.on_start.add(lambda: scheduler.submit(echo, 1))
+    with pytest.raises(ExecutorShutdownError, match="terminate=False"):
+        scheduler.run()
 
 
 def test_terminate_says_nothing_of_a_recipe() -> None:

@@ -21,12 +21,8 @@ BACKENDS = {
     "fork": 'Scheduler.with_processes(2, mp_context="fork")',
     "forkserver": 'Scheduler.with_processes(2, mp_context="forkserver")',
     "loky": "Scheduler.with_loky(2)",
-    "loky-reused": "Scheduler.with_loky(1, reuse=True)",
     "threads": "Scheduler.with_threads(2)",
 }
-OF_ITS_OWN = {name: backend for name, backend in BACKENDS.items() if name != "loky-reused"}
-"""Those whose workers belong to the run: only these can be deaf from the beginning."""
-
 BEGINNING = """
 import asyncio, sys, threading, time
 from amltk import Scheduler
@@ -119,7 +115,7 @@ if __name__ == "__main__":
     ]
 
 
-@pytest.mark.parametrize("backend", OF_ITS_OWN.values(), ids=OF_ITS_OWN.keys())
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS.keys())
 def test_ctrl_c_while_workers_are_starting(backend: str, tmp_path: Path) -> None:
     """
     A worker that has not come to its first call is silent, too.

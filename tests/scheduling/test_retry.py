@@ -49,6 +49,14 @@ def double(x: int) -> int:
     return 2 * x
 
 
+def is_the_second(error: BaseException) -> bool:
+    return str(error) == "2"
+
+
+def divide(*_: object) -> Any:
+    return 1 / 0
+
+
 def name_of(line: tuple[object, ...]) -> object:
     return line[0]
 
@@ -95,10 +103,11 @@ def test_other_failures_are_left_alone(backend: Backend, tmp_path: Path) -> None
     """
     What is not among the types, or what the function says no to, is attempted once.
     """
-    for on in (ValueError, (KeyError, ValueError), lambda error: str(error) == "2"):
+    policies = (Retry(on=ValueError), Retry(on=(KeyError, ValueError)), Retry(on=is_the_second))
+    for number, retry in enumerate(policies):
         scheduler = Scheduler(backend)
-        attempts = tmp_path / f"attempts-{id(on)}"
-        task = scheduler.task(fail_until, plugins=Retry(on=on))
+        attempts = tmp_path / f"attempts-{number}"
+        task = scheduler.task(fail_until, plugins=retry)
         scheduler.on_start.add(partial(task, str(attempts), 9))
         with pytest.raises(Boom, match="1"):
             scheduler.run()
@@ -216,7 +225,7 @@ def test_a_call_can_be_cancelled_by_who_hears_that_it_failed() -> None:
     """
     with hand_driven() as run:
         task = run.scheduler.task(double, plugins=Retry())
-        task.on("retry").add(lambda *_: task.futures()[0].cancel())
+        task.on("retry").add(lambda _attempt, _error, _wait: task.futures()[0].cancel())
         log = begun(run, task)
         run.do(lambda: task(1))
         run.do(lambda: run.executor.jobs[0].fail(Boom()))
@@ -338,15 +347,26 @@ def nonsense(_: object) -> Any:
     return "soon"
 
 
+def make_nothing(*_: object) -> Any:
+    return None
+
+
+def made(value: object) -> Callable[[int], Any]:
+    def wait(_: int) -> Any:
+        return value
+
+    return wait
+
+
 WRONG: dict[str, dict[str, Any]] = {
-    "on raises": {"on": lambda _: 1 / 0},
-    "wait raises": {"wait": lambda _: 1 / 0},
+    "on raises": {"on": divide},
+    "wait raises": {"wait": divide},
     "wait is no number": {"wait": nonsense},
-    "wait is a function": {"wait": lambda _: nonsense},
-    "wait is negative": {"wait": lambda _: -1},
-    "wait is nan": {"wait": lambda _: float("nan")},
-    "change raises": {"change": lambda *_: 1 / 0},
-    "change makes no call": {"change": lambda *_: None},
+    "wait is a function": {"wait": made(nonsense)},
+    "wait is negative": {"wait": made(-1)},
+    "wait is nan": {"wait": made(float("nan"))},
+    "change raises": {"change": divide},
+    "change makes no call": {"change": make_nothing},
 }
 
 
@@ -372,7 +392,7 @@ def test_a_callback_that_fails_changes_nothing_about_the_retry() -> None:
     """
     with hand_driven() as run:
         task = run.scheduler.task(double, plugins=Retry())
-        task.on("retry").add(lambda *_: 1 / 0)
+        task.on("retry").add(divide)
         run.begin(end_on_empty=False, on_exception="ignore")
         run.do(lambda: task(1))
         run.do(lambda: run.executor.jobs[0].fail(Boom()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ NOTHING_TO_DO = ExitState(ExitCode.EXHAUSTED)
 
 
 # The order of events.
+
+WHERE: ContextVar[str] = ContextVar("where", default="nowhere")
 
 
 def test_a_run_with_nothing_to_do_says_so_and_ends(scheduler: Scheduler) -> None:
@@ -238,3 +241,28 @@ def test_an_exception_outranks_a_stop(parallel: Backend, tmp_path: Path) -> None
     state = scheduler.run(on_exception="end")
     assert state.code is ExitCode.EXCEPTION
     assert isinstance(state.exception, Boom)
+
+
+def test_callbacks_see_the_context_of_the_run(scheduler: Scheduler) -> None:
+    """
+    Context variables are as they were where the run began, plus what callbacks have set.
+    """
+    seen: dict[str, str] = {}
+    WHERE.set("in the program")
+
+    def look(name: str) -> None:
+        seen[name] = WHERE.get()
+
+    @scheduler.on_start
+    def begin() -> None:
+        look("start")
+        WHERE.set("in the run")
+        scheduler.submit(echo, 1)
+
+    scheduler.on_future_result.add(lambda _, __: look("result"))
+    scheduler.on_empty.add(lambda: look("empty"))
+    scheduler.on_finished.add(lambda: look("finished"))
+    scheduler.run()
+    assert seen.pop("start") == "in the program"
+    assert seen == dict.fromkeys(("result", "empty", "finished"), "in the run")
+    assert WHERE.get() == "in the program"

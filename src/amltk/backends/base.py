@@ -35,7 +35,8 @@ class Given:
     executor: Executor
     """The executor itself; `open` gives this one every time."""
     terminate: bool = True
-    """Whether the run takes it over, and shuts it down at its end."""
+    """Whether the run takes it over, and shuts it down at its end; loky's shared pool it never
+    does."""
 
     def open(self) -> Executor:
         """Return the executor.
@@ -44,13 +45,24 @@ class Given:
             ExecutorShutdownError: If an earlier run has shut it down.
         """
         if id(self.executor) in closed:
-            raise ExecutorShutdownError(
-                f"{type(self.executor).__name__} cannot be used again: it was shut down at the "
-                "end of an earlier run. Give each run a new executor; or keep this one open with "
-                "Scheduler(executor=..., terminate=False); or use a recipe, such as "
-                "Scheduler.with_processes(2), which opens a fresh one for each run."
-            )
+            raise shut_down(self.executor)
         return self.executor
+
+    def is_ours_to_shut(self) -> bool:
+        """Whether the run may shut it down: not what others in this process use as well."""
+        kind = type(self.executor)
+        is_lokys_shared_pool = kind.__module__ == "loky.reusable_executor"
+        return self.terminate and not is_lokys_shared_pool
+
+
+def shut_down(executor: Executor) -> ExecutorShutdownError:
+    """What to say of an executor that is not open any more."""
+    return ExecutorShutdownError(
+        f"{type(executor).__name__} cannot be used again: it was shut down, as it is at the end of "
+        "a run. Give each run a new executor; or keep this one open with "
+        "Scheduler(executor=..., terminate=False); or use a recipe, such as "
+        "Scheduler.with_processes(2), which opens a fresh one for each run."
+    )
 
 
 @contextmanager

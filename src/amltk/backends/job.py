@@ -27,6 +27,13 @@ class Job(Generic[R]):
     kwargs: Mapping[str, object]
     """Its keyword arguments."""
 
+    def settle(self, error: BaseException | None, result: R) -> None:
+        """Give the future its outcome: the error, or the result if there is none."""
+        if error is None:
+            self.future.set_result(result)
+        else:
+            self.future.set_exception(error)
+
     def cancel(self) -> None:
         """Cancel the future, and tell those who wait for it among others."""
         if self.future.cancel():

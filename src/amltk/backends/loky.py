@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from amltk.backends.base import needs, require_at_least_one, require_initializer
 from amltk.backends.payload import outcome_of, pack_call
 from amltk.backends.reopening import ReopeningPool
-from amltk.backends.signals import leave_signals_alone
+from amltk.backends.signals import leave_signals_alone, start_trackers
 
 __all__ = ["Loky"]
 
@@ -88,6 +88,7 @@ class Loky:
     def _own_pool(self) -> Executor:
         import loky  # noqa: PLC0415
 
+        start_trackers()
         return loky.ProcessPoolExecutor(
             max_workers=self.max_workers,
             job_reducers=self.job_reducers,

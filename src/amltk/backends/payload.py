@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeAlias
 
@@ -132,7 +133,8 @@ def unpack_outcome(packed: Packed) -> tuple[BaseException | None, Any]:
         return unreadable, None
     if error is None:
         return None, value
-    error.__cause__ = RemoteTraceback(value)
+    with suppress(BaseException):  # some exceptions refuse every attribute
+        BaseException.__setattr__(error, "__cause__", RemoteTraceback(value))
     return error, None
 
 

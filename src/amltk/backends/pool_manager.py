@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import selectors
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Iterable
@@ -23,6 +24,9 @@ from amltk.callbacks import name_of
 from amltk.exceptions import ExecutorBrokenError, WorkerLostError
 
 __all__ = ["PoolManager"]
+
+GRACE = 5.0
+"""Seconds that workers may take to end, all of them together, before they are made to."""
 
 FAILED_STARTS = 3
 """Workers that die one after the other before they are ready, until the pool counts as broken."""
@@ -41,6 +45,7 @@ class PoolManager:
         self._workers: dict[int, WorkerProcess] = {}
         self._busy: dict[int, Job] = {}
         self._idle: list[WorkerProcess] = []
+        self._leaving: set[int] = set()
         self._starting = 0
         self._failed_starts = 0
         self._lock = threading.RLock()
@@ -145,7 +150,8 @@ class PoolManager:
             if job.future.set_running_or_notify_cancel():
                 self._hand(job, self._idle.pop())
         missing = len(self._queue) - self._starting
-        for _ in range(min(missing, self.max_workers - len(self._workers))):
+        staying = len(self._workers) - len(self._leaving)
+        for _ in range(min(missing, self.max_workers - staying)):
             self._start_worker()
 
     def _next_job(self) -> Job | None:
@@ -198,15 +204,13 @@ class PoolManager:
         job = self._busy.pop(worker.pid)
         worker.computed += 1
         if worker.computed == self._plan.max_calls:
-            self._retire(worker)
+            self._leaving.add(worker.pid)  # it ends by itself, and another one may start
         else:
             self._idle.append(worker)
+        try:
             self._hand_out()  # first give the worker something to do, then tell of its outcome
-        error, result = unpack_outcome(message)
-        if error is None:
-            job.future.set_result(result)
-        else:
-            job.future.set_exception(error)
+        finally:
+            job.settle(*unpack_outcome(message))
 
     def _bury(self, worker: WorkerProcess) -> None:
         if worker.pid not in self._workers:
@@ -224,13 +228,14 @@ class PoolManager:
         if self._failed_starts >= FAILED_STARTS:
             self._break(worker.death_before_ready())
 
-    def _retire(self, worker: WorkerProcess) -> None:
+    def _retire(self, worker: WorkerProcess, *, until: float = 0.0) -> None:
         del self._workers[worker.pid]
+        self._leaving.discard(worker.pid)
         if worker in self._idle:
             self._idle.remove(worker)
         self._selector.unregister(worker.connection)
         self._selector.unregister(worker.death)
-        worker.end()
+        worker.end(until)
 
     def _break(self, why: str, cause: BaseException | None = None) -> None:
         with self._lock:
@@ -248,8 +253,9 @@ class PoolManager:
     def _close(self) -> None:
         for worker in self._workers.values():
             worker.tell_to_end()
+        until = time.monotonic() + GRACE
         for worker in tuple(self._workers.values()):
-            self._retire(worker)
+            self._retire(worker, until=until)
         with self._lock:
             self._closed = True
             self._selector.close()

@@ -8,7 +8,7 @@ knows of processes, psutil, is slow to import, so only those import this who hav
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import psutil
@@ -26,13 +26,17 @@ def end_processes(pids: Iterable[int]) -> None:
     """End these processes and all that descend from them; returns when they are gone."""
     doomed = freeze(pids)
     for process in doomed:
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-            process.resume()
+        attempt(process.terminate)
+        attempt(process.resume)
     for process in those_left(doomed, seconds=GRACE):
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
+        attempt(process.kill)
     those_left(doomed, seconds=GRACE)
+
+
+def attempt(step: Callable[[], None]) -> None:
+    """Do this to a process; it may be gone already, or belong to somebody else."""
+    with suppress(psutil.Error):
+        step()
 
 
 def those_left(processes: list[psutil.Process], *, seconds: float) -> list[psutil.Process]:
@@ -47,7 +51,7 @@ def those_left(processes: list[psutil.Process], *, seconds: float) -> list[psuti
 def is_alive(process: psutil.Process) -> bool:
     try:
         return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+    except psutil.Error:
         return False
 
 
@@ -61,9 +65,9 @@ def freeze(pids: Iterable[int]) -> list[psutil.Process]:
 
 
 def freeze_tree(process: psutil.Process) -> list[psutil.Process]:
-    process.suspend()
+    attempt(process.suspend)
     frozen = [process]
-    for child in process.children():
-        with suppress(psutil.NoSuchProcess):
+    with suppress(psutil.Error):
+        for child in process.children():
             frozen += freeze_tree(child)
     return frozen

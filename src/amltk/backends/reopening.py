@@ -127,11 +127,7 @@ class ReopeningPool(Executor):
                 return self._pool.submit(self._compute, packed)
 
     def _done(self, job: Job, inner: Future[Packed]) -> None:
-        error, result = outcome_in(inner)
-        if error is None:
-            job.future.set_result(result)
-        else:
-            job.future.set_exception(error)
+        job.settle(*outcome_in(inner))
         with self._changed:
             self._in_hand -= 1
             self._hand_out()

@@ -8,10 +8,12 @@ handling belongs to the process it was copied from.
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
-__all__ = ["deaf_from_birth", "leave_signals_alone"]
+__all__ = ["deaf_from_birth", "leave_signals_alone", "start_trackers"]
 
 
 @contextmanager
@@ -22,6 +24,14 @@ def deaf_from_birth() -> Generator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def start_trackers() -> None:
+    """Start what would start with the first worker that is not forked, and undo the mask then."""
+    resource_tracker.ensure_running()
+    lokys = sys.modules.get("loky.backend.resource_tracker")
+    if lokys is not None:
+        lokys.ensure_running()
 
 
 def leave_signals_alone() -> None:

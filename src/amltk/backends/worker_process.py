@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+import warnings
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 
 from amltk.backends.payload import Packed
 from amltk.backends.process_trees import end_processes
-from amltk.backends.signals import deaf_from_birth
+from amltk.backends.signals import deaf_from_birth, start_trackers
 from amltk.backends.start_method import ProcessContext
 from amltk.backends.worker import STOP, WorkerPlan, serve
 from amltk.callbacks import name_of
 
 __all__ = ["WorkerProcess"]
 
-GRACE = 5.0
-"""Seconds a worker that was told to end may take before it is ended."""
+EXIT_CODE = 1.0
+"""Seconds that the exit code of a process that is gone may take to arrive."""
 
 
 class WorkerProcess:
@@ -37,9 +40,7 @@ class WorkerProcess:
         method = context.get_start_method()
         inherited = [w.connection for w in (*siblings, self)] if method == "fork" else []
         self._process = context.Process(target=serve, args=(theirs, plan, inherited))
-        # A fork server keeps the mask it was started with, and others use it, too.
-        with nullcontext() if method == "forkserver" else deaf_from_birth():
-            self._process.start()
+        start(self._process, method)
         theirs.close()
         self.pid: int = self._process.pid or 0
         self.death: int
@@ -73,13 +74,16 @@ class WorkerProcess:
         """Let the process end by itself, as soon as it has nothing to compute."""
         self.send(STOP)
 
-    def end(self) -> None:
-        """See to it that the process ends."""
-        self.tell_to_end()
-        if not wait([self.death], GRACE):
+    def end(self, until: float) -> None:
+        """See to it that the process ends.
+
+        Args:
+            until: When it is made to, on the monotonic clock.
+        """
+        if not wait([self.death], max(0.0, until - time.monotonic())):
             end_processes([self.pid])
         if self._process.exitcode is None:
-            self._process.join(GRACE)
+            self._process.join(EXIT_CODE)
         self.exitcode = self._process.exitcode
         self.connection.close()
         if self._owns_death:
@@ -108,6 +112,20 @@ class WorkerProcess:
         if code is None or code >= 0:
             return f"exit code {code}"
         return f"killed by {signal.Signals(-code).name}"
+
+
+def start(process: BaseProcess, method: str) -> None:
+    """Start a process that does not hear Ctrl-C, as far as the way it comes to be allows that."""
+    with ExitStack() as stack:
+        if method == "spawn":
+            start_trackers()
+        if method != "forkserver":  # the server would keep the mask, and others use it, too
+            stack.enter_context(deaf_from_birth())
+        if method == "fork":
+            # Python warns of threads whose locks a fork copies. Ours are none that a worker needs.
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore", DeprecationWarning)
+        process.start()
 
 
 def death_of(pid: int, sentinel: int) -> tuple[int, bool]:

@@ -20,7 +20,7 @@ PAGE = (
     "font-family:Menlo,'DejaVu Sans Mono',Consolas,'Courier New',monospace\">{{code}}</pre>\n"
 )
 
-ON_ANY_PAGE = TerminalTheme(
+_ON_ANY_PAGE = TerminalTheme(
     (255, 255, 255),
     (0, 0, 0),
     [
@@ -48,7 +48,7 @@ def as_html(renderable: RenderableType, *, width: int = WIDTH, font_size: str = 
     console = recorder(width)
     console.print(renderable)
     page = PAGE.format(size=escape(font_size).replace("{", "").replace("}", ""))
-    return console.export_html(theme=ON_ANY_PAGE, code_format=page, inline_styles=True)
+    return console.export_html(theme=_ON_ANY_PAGE, code_format=page, inline_styles=True)
 
 
 def as_text(renderable: RenderableType, *, width: int = WIDTH) -> str:

@@ -51,7 +51,7 @@ STATES = {"running": "bold green", "closing": "bold yellow", "ended": "green"}
 FAILED = "bold red"
 
 
-class CallHighlighter(RegexHighlighter):
+class _CallHighlighter(RegexHighlighter):
     """Colours the name, the numbers and the strings of a call; yellow is left to the counts."""
 
     base_style = "repr."
@@ -62,7 +62,7 @@ class CallHighlighter(RegexHighlighter):
     )
 
 
-highlighted: CallHighlighter = CallHighlighter()
+_highlighted = _CallHighlighter()
 
 
 def scheduler_tree(scheduler: Scheduler, *, compact: bool = False) -> Tree:
@@ -74,7 +74,7 @@ def scheduler_tree(scheduler: Scheduler, *, compact: bool = False) -> Tree:
     """
     moment = moment_of(scheduler, N_CALLS)
     tree = Tree(scheduler_label(scheduler, moment), guide_style=GUIDES)
-    tree.add(labelled("Executor", highlighted(executor_text(scheduler))))
+    tree.add(labelled("Executor", _highlighted(executor_text(scheduler))))
     queue = tree.add(labelled("Queue", queue_label(moment)))
     add_all(queue, queue_lines(moment))
     add_events(tree.add(Text("Events", KIND)), scheduler.emitter, compact=compact)
@@ -90,13 +90,13 @@ def task_tree(task: Task[..., Any], *, compact: bool = False) -> Tree:
         task: What to look at.
         compact: Leave out callbacks, and the events that have not been emitted.
     """
-    label = labelled("Task", Text(name_of_function(task.function), "bold magenta"))
+    label = labelled("Task", Text(one_line(task.name), "bold magenta"))
     label.append(signature_text(getattr(task, "__signature__", None)))
     if task.n_running:
         label.append(GAP).append(f"{task.n_running:,} pending", COUNT)
     tree = Tree(label, guide_style=GUIDES)
     for plugin in task.plugins:
-        tree.add(labelled("Plugin", highlighted(plugin_text(plugin))))
+        tree.add(labelled("Plugin", _highlighted(plugin_text(plugin))))
     for feed in tuple(task.feeds):
         tree.add(labelled("Feed", feed_label(feed)))
     add_events(tree, task.emitter, compact=compact)
@@ -153,7 +153,7 @@ def queue_lines(moment: Moment) -> Iterator[Text]:
 
 
 def pending_call(call: Call[Any]) -> Text:
-    line = highlighted(call_text(call.function, call.args, call.kwargs))
+    line = _highlighted(call_text(call.function, call.args, call.kwargs))
     line.no_wrap, line.overflow = True, "ellipsis"
     return line
 

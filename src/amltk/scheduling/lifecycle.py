@@ -178,7 +178,7 @@ def policy_for(error: BaseException, on_exception: ExceptionPolicy) -> Policy:
     """What becomes of the run; of a group of errors, the one that is judged hardest decides."""
     if not isinstance(on_exception, Mapping):
         return on_exception
-    if is_group(error):
+    if is_group(error) and not names_group(on_exception, error):
         return max(
             (policy_for(e, on_exception) for e in error.exceptions), key=SEVERITY.__getitem__
         )
@@ -186,6 +186,11 @@ def policy_for(error: BaseException, on_exception: ExceptionPolicy) -> Policy:
     if not named:
         return "raise"
     return on_exception[min(named, key=type(error).__mro__.index)]
+
+
+def names_group(on_exception: Mapping[type[BaseException], Policy], group: BaseException) -> bool:
+    """Whether somebody thought of groups as such, and not of what is in them."""
+    return any(issubclass(t, BaseExceptionGroup) and isinstance(group, t) for t in on_exception)
 
 
 def is_group(error: BaseException) -> TypeIs[BaseExceptionGroup[BaseException]]:

@@ -22,18 +22,7 @@ S = TypeVar("S", bound="OnBackend")
 
 
 class OnBackend:
-    """Something that does its work on a backend.
-
-    Args:
-        executor: What does the work: an executor, or a recipe that opens one for each run, such
-            as `Processes(2)`.
-        terminate: Whether a run takes over an executor that was passed, and shuts it down at its
-            end. With `False` it stays open, and is there for the next run.
-
-    Raises:
-        TypeError: If it is neither an executor nor a recipe.
-        ValueError: If `terminate=False` is said of a recipe, whose executors nobody else has.
-    """
+    """Something that does its work on a backend; `Scheduler` says what it is made with."""
 
     def __init__(self, executor: Executor | Backend, *, terminate: bool = True) -> None:
         self.backend: Backend = backend_for(executor, terminate=terminate)

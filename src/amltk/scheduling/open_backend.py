@@ -8,7 +8,7 @@ from functools import partial
 
 from typing_extensions import TypeVar
 
-from amltk.backends.base import Backend, Given
+from amltk.backends.base import Backend, Given, shut_down
 from amltk.backends.termination import close_executor
 from amltk.callbacks import name_of
 from amltk.exceptions import ExecutorBrokenError
@@ -36,6 +36,7 @@ class OpenBackend:
 
         Raises:
             ExecutorBrokenError: If an executor that the scheduler was given is broken.
+            ExecutorShutdownError: If it was shut down by somebody else.
         """
         try:
             return self._hand_over(call)
@@ -49,6 +50,10 @@ class OpenBackend:
             close_executor(self._executor, at_once=True)
             self._executor = self._backend.open()
             return self._hand_over(call)
+        except RuntimeError as error:
+            if isinstance(self._backend, Given) and "shutdown" in str(error):
+                raise shut_down(self._executor) from error
+            raise
 
     def close(self, *, at_once: bool = False) -> None:
         """Shut the executor down, unless it is one that stays open after the run.
@@ -56,7 +61,7 @@ class OpenBackend:
         Args:
             at_once: End what is being computed, as far as that is possible.
         """
-        if not isinstance(self._backend, Given) or self._backend.terminate:
+        if not isinstance(self._backend, Given) or self._backend.is_ours_to_shut():
             close_executor(self._executor, at_once=at_once)
 
     def _hand_over(self, call: Call[R]) -> Future[R]:

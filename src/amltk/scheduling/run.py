@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +64,6 @@ class SchedulerEvents:
     finished: Subscriber[[]]
     submitted: Subscriber[[asyncio.Future[Any]]]
     room: Subscriber[[]]
-    """There may be room for another call: everybody was told of the start, or of an outcome."""
     outcomes: Outcomes[Any]
 
 
@@ -83,6 +83,8 @@ class Run:
         self._events = events
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
+        # Callbacks see the context variables of whoever began the run, and what others have set.
+        self._context = copy_context()
         self._inbox: deque[Future[Any]] = deque()
         self._awake = False
         self._changed = asyncio.Event()
@@ -92,6 +94,7 @@ class Run:
         self._on_outcome = self._arrived
         self._on_cancel = self._user_cancelled
         self._executor = OpenBackend(backend)
+        self.begin = self._executor.submit
         self._waiting = Waiting(self)
 
     # Work comes in.
@@ -122,11 +125,7 @@ class Run:
 
     def later(self, seconds: float, what: Callable[[], None]) -> asyncio.TimerHandle:
         """Call a function after so many seconds."""
-        return self._loop.call_later(seconds, what)
-
-    def begin(self, call: Call[R]) -> Future[R]:
-        """Hand a call to the executor."""
-        return self._executor.submit(call)
+        return self._loop.call_later(seconds, what, context=self._context)
 
     def watch(self, source: Future[Any], future: CallFuture[Any]) -> None:
         """Wait for the executor's future of a call."""
@@ -162,7 +161,7 @@ class Run:
     def _wake(self) -> None:
         self._awake = True
         with suppress(RuntimeError):  # the loop is closed: a call that was abandoned has ended
-            self._loop.call_soon_threadsafe(self._deliver_all)
+            self._loop.call_soon_threadsafe(self._deliver_all, context=self._context)
 
     def _deliver_all(self) -> None:
         self._awake = False  # before looking: whoever appends after the look wakes us again
@@ -208,12 +207,11 @@ class Run:
 
     def _settle_failed(self, future: CallFuture[Any], error: BaseException) -> None:
         seconds = self._seconds_until_again(future, error)
-        if future.done():
-            return  # it was cancelled by a callback that heard of the attempt
-        if seconds is None:
-            self._fail(future, error)
-        else:
-            self._waiting.add(future, error, seconds)
+        if not future.done():  # or else a callback that heard of the attempt has cancelled it
+            if seconds is None:
+                self._fail(future, error)
+            else:
+                self._waiting.add(future, error, seconds)
 
     def _seconds_until_again(self, future: CallFuture[Any], error: BaseException) -> float | None:
         if future.owner is None or not self.life.takes_work:
@@ -245,7 +243,7 @@ class Run:
             self._look_whether_empty()
 
     def _tell_of_room(self) -> None:
-        if self.goes_on:
+        if self.goes_on:  # feeds listen to this
             guarded(self.report, self._events.room.emit)
 
     def _look_whether_empty(self) -> None:
@@ -285,7 +283,7 @@ class Run:
             self.wake()
         else:
             with suppress(RuntimeError):  # the loop is closed: the run has ended already
-                self._loop.call_soon_threadsafe(self.stop, exception)
+                self._loop.call_soon_threadsafe(self.stop, exception, context=self._context)
 
     def interrupt(self, interrupt: BaseException) -> None:
         """Have the run end at once, and raise this; may be called from any thread."""
@@ -314,20 +312,23 @@ class Run:
             raise
 
     async def _live(self) -> None:
+        self._context.run(self._start)
+        alarm = self._set_alarm()
+        await self._until(lambda: not self.goes_on)
+        if alarm is not None:
+            alarm.cancel()
+        self._context.run(self._say_that_it_ends)
+        await self._until(lambda: not self.pending or not self.life.wait)
+        await self._close()
+        self.life.phase = Phase.OVER
+        self._context.run(guarded, self.report, self._events.finished.emit)
+
+    def _start(self) -> None:
         self.life.begin(self._loop.time())
         guarded(self.report, self._events.started.emit)
         self._tell_of_room()
         if not self.pending:
             self._look_whether_empty()
-        alarm = self._set_alarm()
-        await self._until(lambda: self.life.exit is not None)
-        if alarm is not None:
-            alarm.cancel()
-        self._say_that_it_ends()
-        await self._until(lambda: not self.pending or not self.life.wait)
-        await self._close()
-        self.life.phase = Phase.OVER
-        guarded(self.report, self._events.finished.emit)
 
     def _set_alarm(self) -> asyncio.TimerHandle | None:
         deadline = self.life.deadline
@@ -365,7 +366,7 @@ class Run:
             await self._until(lambda: not waiting.is_alive() or not self.life.wait)
         if not self.life.wait:
             ending = self._in_thread(lambda: self._executor.close(at_once=True))
-            self._drop_pending()
+            self._context.run(self._drop_pending)
             await self._until(lambda: not ending.is_alive())
 
     def _drop_pending(self) -> None:
@@ -385,7 +386,7 @@ class Run:
         return thread
 
     def _failed_elsewhere(self, error: BaseException) -> None:
-        self._loop.call_soon_threadsafe(self.report, error)
+        self._loop.call_soon_threadsafe(self.report, error, context=self._context)
 
     def _look_again(self, thread: threading.Thread) -> None:
         thread.join()

@@ -300,8 +300,9 @@ class Scheduler(OnBackend):
         Args:
             exception: Why, for the `ExitState`. It is not raised.
         """
-        if self._run is not None:
-            self._run.stop(exception)
+        run = self._run  # it may end in another thread while this looks at it
+        if run is not None:
+            run.stop(exception)
 
     async def _live(self, options: RunOptions, life: lifecycle.Lifecycle) -> None:
         run = self._run = Run(self.backend, self._events(), life)
@@ -351,13 +352,13 @@ class Scheduler(OnBackend):
         return shown_live(self)
 
     def _interrupt(self, interrupt: BaseException) -> None:
-        if self._run is None:
+        if (run := self._run) is None:
             raise interrupt
-        self._run.interrupt(interrupt)
+        run.interrupt(interrupt)
 
     def _give_up(self) -> None:
-        if self._run is not None:
-            self._run.give_up()
+        if (run := self._run) is not None:
+            run.give_up()
 
     # Looking at it.
 
