@@ -118,4 +118,30 @@ ROWS = (
         at_most=1.0,
         unit="us",
     ),
+    *(
+        Row(
+            name,
+            f"a no-op call with {what}, sequentially",
+            "a no-op call without",
+            f"plugins.{function}",
+            at_most=5.0,
+            unit="us",
+            per=20_000,
+            compared="difference",
+        )
+        for name, what, function in (
+            ("limiter", "a CallLimiter", "limiter"),
+            ("retry", "a Retry", "retry"),
+            ("limiter-retry", "both", "limiter_and_retry"),
+        )
+    ),
+    Row(
+        "feed",
+        "a no-op call out of a feed, sequentially",
+        "on_result submits the next one",
+        "plugins.feeding",
+        at_most=1.25,
+        unit="us",
+        per=20_000,
+    ),
 )

@@ -38,7 +38,7 @@ class Result:
         """What the row is judged by."""
         if self.row.compared == "ratio":
             return median_ratio(self.pairs)
-        return median_difference(self.pairs)
+        return median_difference(self.pairs) * UNITS[self.row.unit] / self.row.per
 
     @property
     def passed(self) -> bool:

@@ -30,7 +30,7 @@ from pygments.lexers import get_lexer_by_name
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
     ROOT / "README.md",
-    *sorted(ROOT.joinpath("docs").glob("*.md")),
+    *sorted(ROOT.joinpath("docs").rglob("*.md")),
     ROOT / "CHANGELOG.md",
 )
 NO_RUN = "no-run:"

@@ -143,6 +143,8 @@ def test_names_of_events_are_completed(completions: Callable[[str], list[str]]) 
         '"call-limit-reached"',
         '"concurrent-limit-reached"',
         '"disabled-due-to-running-task"',
+        '"retry"',
+        '"gave-up"',
     }
 
 

@@ -21,10 +21,13 @@ from amltk.scheduling import (
     ExceptionEvent,
     ExitCode,
     ExitState,
+    Feed,
     FutureEvent,
     ResultEvent,
+    Retry,
     SubmissionEvent,
     SubmittedEvent,
+    exponential,
 )
 from amltk.types import Requeue
 
@@ -253,6 +256,46 @@ CallLimiter(not_while_running=[task, other]).copy().attach_task(task)
 def again(task: Task, n: int) -> None:
     task(n)
 
+
+# Retries.
+
+retried = scheduler.task(train, plugins=Retry(attempts=5, on=(OSError, KeyError), wait=2))
+assert_type(retried.on("retry"), Subscriber[[int, BaseException, float]])
+assert_type(retried.on("gave-up"), Subscriber[[int, BaseException]])
+assert_type(retried.on(Retry.RETRY), Subscriber[[int, BaseException, float]])
+assert_type(retried.on(Retry.GAVE_UP, limit=1), Subscriber[[int, BaseException]])
+assert_type(Retry().copy(), Retry)
+assert_type(exponential(0.5, jitter=0.1, seed=1), Callable[[int], float])
+Retry(on=lambda error: "busy" in str(error), wait=lambda attempt: 2**attempt)
+
+
+def with_more_memory(call: Call[Any], attempt: int) -> Call[Any]:
+    return call.with_kwargs(memory=attempt)
+
+
+Retry(wait=exponential(), max_lost=0, change=with_more_memory)
+
+
+@retried.on("retry")
+def say_why(attempt: int, error: BaseException, wait: float) -> str:
+    return f"{attempt}: {error}, {wait:.1f} s"
+
+
+@retried.on(Retry.GAVE_UP)
+@other.on("gave-up", limit=2)
+def note_it(attempt: int, error: BaseException) -> None:
+    print(attempt, error)
+
+
+# Feeds.
+
+feed = other.feed(range(3), max_pending=2)
+assert_type(feed, Feed[int])
+assert_type(next(feed), int)
+assert_type(list(feed), list[int])
+assert_type(feed.stop(), None)
+task.feed([0.1, 0.2], max_pending=4)
+task.feed((rate / 10 for rate in range(10)), max_pending=4)
 
 # Backends: recipes, and the constructors that take what these are made of.
 

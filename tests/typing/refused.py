@@ -16,7 +16,16 @@ from typing_extensions import override
 from amltk import CallLimiter, Emitter, Event, Scheduler, Task, TaskPlugin
 from amltk.backends import Loky, Processes, Sequential, Threads
 from amltk.events import CallbackOptions
-from amltk.scheduling import Call, ExitCode, ExitState, ResultEvent, SubmissionEvent
+from amltk.scheduling import (
+    Call,
+    ExitCode,
+    ExitState,
+    Feed,
+    ResultEvent,
+    Retry,
+    SubmissionEvent,
+    exponential,
+)
 from amltk.scheduling.run_options import RunOptions
 from amltk.types import Requeue
 
@@ -310,6 +319,71 @@ CallLimiter(max_call=3)  # type: ignore[call-arg]
 CallLimiter(max_concurrent="3")  # type: ignore[arg-type]
 CallLimiter(not_while_running=scheduler)  # type: ignore[arg-type]
 task.attach_plugin(CallLimiter)  # type: ignore[arg-type]
+
+# A plugin of one's own, with an event of its own.
+
+
+class OutOfBudget(TaskPlugin):
+    name: ClassVar[str] = "budget"
+    SPENT: ClassVar[Event[[float, int]]] = Event("spent")
+
+    @override
+    def copy(self) -> Self:
+        return type(self)()
+
+
+def takes_budget(spent: float, calls: int) -> None: ...
+def takes_spent_only(spent: float) -> None: ...
+def takes_names(spent: str, calls: int) -> None: ...
+
+
+budgeted = scheduler.task(train, plugins=OutOfBudget())
+budgeted.on(OutOfBudget.SPENT)(takes_budget)
+budgeted.on(OutOfBudget.SPENT)(takes_spent_only)  # type: ignore[call-overload]
+budgeted.on(OutOfBudget.SPENT)(takes_names)  # type: ignore[call-overload]
+budgeted.on(OutOfBudget.SPENT).emit(1.5)  # type: ignore[call-arg]
+budgeted.on(OutOfBudget.SPENT).emit("1.5", 3)  # type: ignore[arg-type]
+budgeted.on("spents")  # type: ignore[call-overload]
+
+
+@budgeted.on(OutOfBudget.SPENT)  # type: ignore[call-overload]
+def wrong_budget(spent: float, calls: str) -> None: ...
+
+
+# Retries.
+
+
+def takes_retry(attempt: int, error: BaseException, wait: float) -> None: ...
+def takes_gave_up(attempt: int, error: BaseException) -> None: ...
+def takes_boom(attempt: int, error: ValueError) -> None: ...
+
+
+task.on("retry")(takes_gave_up)  # type: ignore[call-overload]
+task.on("gave-up")(takes_retry)  # type: ignore[call-overload]
+task.on("gave-up")(takes_boom)  # type: ignore[call-overload]
+task.on(Retry.RETRY)(takes_gave_up)  # type: ignore[call-overload]
+task.on(Retry.GAVE_UP)(takes_retry)  # type: ignore[call-overload]
+task.on("gave_up")  # type: ignore[call-overload]
+Retry("3")  # type: ignore[arg-type]
+Retry(attempt=3)  # type: ignore[call-arg]
+Retry(on="ValueError")  # type: ignore[arg-type]
+Retry(on=int)  # type: ignore[arg-type]
+Retry(wait="1")  # type: ignore[arg-type]
+Retry(wait=takes_text)  # type: ignore[arg-type]
+Retry(change=takes_text)  # type: ignore[arg-type]
+Retry().attempts = 3  # type: ignore[misc]
+exponential(jitter="0.1")  # type: ignore[arg-type]
+exponential(1, 2)  # type: ignore[call-arg]
+
+# Feeds.
+
+task.feed([0.1])  # type: ignore[call-arg]
+task.feed(0.1, max_pending=2)  # type: ignore[arg-type]
+task.feed(["0.1"], max_pending=2)  # type: ignore[list-item]
+other.feed([0.1], max_pending=2)  # type: ignore[list-item]
+task.feed([0.1], max_pending="2")  # type: ignore[arg-type]
+task.feed([0.1], 2)  # type: ignore[call-arg]
+number_feed: Feed[str] = other.feed([1], max_pending=2)  # type: ignore[assignment]
 
 # Requeue.
 

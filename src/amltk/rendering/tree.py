@@ -31,6 +31,7 @@ from amltk.rendering.words import brief, call_text, name_of_function, one_line, 
 if TYPE_CHECKING:
     from amltk.events import Emitter, Registration, Subscriber
     from amltk.scheduling.call import Call
+    from amltk.scheduling.feeding import Feed
     from amltk.scheduling.scheduler import Scheduler
     from amltk.scheduling.task import Task
     from amltk.scheduling.task_plugin import TaskPlugin
@@ -96,6 +97,8 @@ def task_tree(task: Task[..., Any], *, compact: bool = False) -> Tree:
     tree = Tree(label, guide_style=GUIDES)
     for plugin in task.plugins:
         tree.add(labelled("Plugin", _highlighted(plugin_text(plugin))))
+    for feed in tuple(task.feeds):
+        tree.add(labelled("Feed", feed_label(feed)))
     add_events(tree, task.emitter, compact=compact)
     return tree
 
@@ -158,6 +161,11 @@ def pending_call(call: Call[Any]) -> Text:
 def plugin_text(plugin: TaskPlugin) -> str:
     shown = brief(plugin)
     return type(plugin).__name__ if shown.startswith("<") else shown
+
+
+def feed_label(feed: Feed[Any]) -> Text:
+    label = Text(f"{feed.n_submitted:,} submitted", COUNT)
+    return label.append(f"{GAP}max_pending={feed.max_pending:,}", QUIET)
 
 
 # Events and callbacks.

@@ -2,7 +2,9 @@
 
 from amltk.backends.sequential import SequentialExecutor
 from amltk.scheduling.call import Call, CallFuture
+from amltk.scheduling.feeding import Feed
 from amltk.scheduling.lifecycle import ExitCode, ExitState
+from amltk.scheduling.retry import Retry, exponential
 from amltk.scheduling.scheduler import Scheduler
 from amltk.scheduling.task import Task
 from amltk.scheduling.task_events import (
@@ -21,12 +23,15 @@ __all__ = [
     "ExceptionEvent",
     "ExitCode",
     "ExitState",
+    "Feed",
     "FutureEvent",
     "ResultEvent",
+    "Retry",
     "Scheduler",
     "SequentialExecutor",
     "SubmissionEvent",
     "SubmittedEvent",
     "Task",
     "TaskPlugin",
+    "exponential",
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self, TypeAlias
 
 from typing_extensions import TypeIs, TypeVar, override
@@ -32,7 +33,7 @@ class Retry(TaskPlugin):
 
     Whoever listens to the task hears of a call once, at its end: attempts in between are not
     its outcome. While a call waits for its next attempt it is pending, so the run goes on; when
-    the run ends, it ends with what it raised last.
+    the run ends, it ends with what it raised last, and so it does if a plugin refuses the attempt.
 
     ```python
     task = scheduler.task(download, plugins=Retry(attempts=5, on=OSError, wait=exponential()))
@@ -46,7 +47,8 @@ class Retry(TaskPlugin):
     attempts: int = 3
     """How often a call is attempted in all, the first time included."""
     on: Which = Exception
-    """What to attempt a call again for: exception types, or a function of the exception."""
+    """What to attempt a call again for: exception types, or a function of the exception. A call
+    that was lost with its worker is attempted again in any case."""
     wait: float | Callable[[int], float] = 0.0
     """Seconds before the next attempt, or a function of how many attempts there have been."""
     max_lost: int = 3
@@ -67,7 +69,10 @@ class Retry(TaskPlugin):
         require_count("attempts", self.attempts, least=1)
         require_count("max_lost", self.max_lost, least=0)
         require_which(self.on)
-        require_wait(self.wait)
+        if not callable(self.wait):
+            require_seconds("wait", self.wait)
+        if self.change is not None and not callable(self.change):
+            raise TypeError(f"`change={self.change!r}` has to be a function that makes a call.")
 
     @override
     def attach_task(self, task: Task[..., Any], /) -> None:
@@ -91,7 +96,7 @@ class Retry(TaskPlugin):
     @override
     def copy(self) -> Self:
         """The same policy."""
-        return type(self)(self.attempts, self.on, self.wait, self.max_lost, self.change)
+        return replace(self)
 
     def _is_one(self, error: BaseException) -> bool:
         return isinstance(error, self.on) if names_types(self.on) else self.on(error)
@@ -105,13 +110,15 @@ class Retry(TaskPlugin):
         if isinstance(self.wait, int | float):
             return self.wait
         wait = self.wait(failure.attempt)
-        require_wait(wait)
+        require_seconds(f"wait({failure.attempt})", wait)
         return wait
 
     def _changed(self, failure: Failure[R]) -> Call[R]:
         if self.change is None:
             return failure.call
-        return self.change(failure.call, failure.attempt + 1)
+        call = self.change(failure.call, failure.attempt + 1)
+        require_call(call)
+        return call
 
 
 def exponential(
@@ -132,12 +139,16 @@ def exponential(
             together do not come back together.
         seed: Makes that chance repeatable.
     """
-    for name, value in (("first", first), ("most", most), ("jitter", jitter)):
-        require_wait(value, name)
+    settings = {"first": first, "factor": factor, "most": most, "jitter": jitter}
+    for name, value in settings.items():
+        require_seconds(name, value)
     chance = random.Random(seed)  # noqa: S311 - it keeps no secrets
 
     def wait(attempt: int) -> float:
-        exact = min(most, first * factor ** (attempt - 1))
+        try:
+            exact = min(most, first * factor ** (attempt - 1))
+        except OverflowError:
+            exact = most
         return exact * (1 + jitter * chance.random())
 
     return wait
@@ -167,10 +178,15 @@ def chooses_types(on: type[BaseException] | tuple[type[BaseException], ...]) -> 
     return bool(types) and all(is_exception_type(kind) for kind in types)
 
 
-def require_wait(wait: object, name: str = "wait") -> None:
-    if callable(wait):
-        return
-    if not isinstance(wait, int | float) or isinstance(wait, bool):
-        raise TypeError(f"`{name}={wait!r}` has to be a number of seconds, or a function of one.")
-    if not wait >= 0:
-        raise ValueError(f"`{name}={wait}` is no time to wait: it cannot be negative.")
+def require_seconds(name: str, seconds: object) -> None:
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        raise TypeError(f"`{name}` is {seconds!r}, and has to be a number.")
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"`{name}` is {seconds}, and cannot be negative or endless.")
+
+
+def require_call(call: object) -> None:
+    if not isinstance(call, Call):
+        raise TypeError(
+            f"`change` made {call!r}, and has to make a `Call`: call.with_kwargs(...), for instance."
+        )

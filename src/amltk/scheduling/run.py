@@ -63,6 +63,7 @@ class SchedulerEvents:
     finishing: Subscriber[[]]
     finished: Subscriber[[]]
     submitted: Subscriber[[asyncio.Future[Any]]]
+    room: Subscriber[[]]
     outcomes: Outcomes[Any]
 
 
@@ -93,9 +94,8 @@ class Run:
         self._on_outcome = self._arrived
         self._on_cancel = self._user_cancelled
         self._executor = OpenBackend(backend)
-        self._waiting = Waiting(
-            self._later, self.pending, self._watch, self._executor.submit, self._conclude
-        )
+        self.begin = self._executor.submit
+        self._waiting = Waiting(self)
 
     # Work comes in.
 
@@ -110,9 +110,9 @@ class Run:
             asked: The call as its owner asked for it, if plugins have changed it.
         """
         self.require_open(call.function)
-        source = self._executor.submit(call)
+        source = self.begin(call)
         future = future_of(asked or call, owner, source, self._on_cancel, self._loop)
-        self._watch(source, future)
+        self.watch(source, future)
         if owner is not None:
             owner.took_off(future)
         try:
@@ -123,10 +123,12 @@ class Run:
             owner.announce(future, self.report)
         return future
 
-    def _later(self, seconds: float, what: Callable[[], None]) -> asyncio.TimerHandle:
+    def later(self, seconds: float, what: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call a function after so many seconds."""
         return self._loop.call_later(seconds, what, context=self._context)
 
-    def _watch(self, source: Future[Any], future: CallFuture[Any]) -> None:
+    def watch(self, source: Future[Any], future: CallFuture[Any]) -> None:
+        """Wait for the executor's future of a call."""
         future.source = source
         self.pending[source] = future
         source.add_done_callback(self._on_outcome)
@@ -174,6 +176,11 @@ class Run:
         if self._has_to_end() or not self.pending:
             self._changed.set()
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is no reason to end yet."""
+        return self.life.exit is None
+
     def _has_to_end(self) -> bool:
         # Outcomes that are there when a run ends are delivered after it has said so.
         return self.life.exit is not None and self.life.phase is Phase.RUNNING
@@ -195,17 +202,23 @@ class Run:
             return
         if error is None:
             future.set_result(source.result())
-        elif (seconds := self._seconds_until_again(future, error)) is not None:
-            self._waiting.add(future, error, seconds)
         else:
-            self._fail(future, error)
+            self._settle_failed(future, error)
+
+    def _settle_failed(self, future: CallFuture[Any], error: BaseException) -> None:
+        seconds = self._seconds_until_again(future, error)
+        if not future.done():  # or else a callback that heard of the attempt has cancelled it
+            if seconds is None:
+                self._fail(future, error)
+            else:
+                self._waiting.add(future, error, seconds)
 
     def _seconds_until_again(self, future: CallFuture[Any], error: BaseException) -> float | None:
         if future.owner is None or not self.life.takes_work:
             return None
         try:
             return future.owner.again(error)
-        except Exception as failure:  # noqa: BLE001
+        except BaseException as failure:  # noqa: BLE001
             self.report(failure)
             return None
 
@@ -213,7 +226,8 @@ class Run:
         future.fail(error)
         self._judge(error)
 
-    def _conclude(self, future: CallFuture[Any], error: BaseException) -> None:
+    def conclude(self, future: CallFuture[Any], error: BaseException) -> None:
+        """End a call with what it raised."""
         self._fail(future, error)
         self._publish(future)
 
@@ -224,8 +238,13 @@ class Run:
         self._events.outcomes.publish(future, self.report)
         if owner is not None:
             owner.outcomes.publish(future, self.report)
+        self._tell_of_room()
         if not self.pending:
             self._look_whether_empty()
+
+    def _tell_of_room(self) -> None:
+        if self.goes_on:  # feeds listen to this
+            guarded(self.report, self._events.room.emit)
 
     def _look_whether_empty(self) -> None:
         if self.life.phase is Phase.RUNNING and self.life.interrupt is None:
@@ -293,9 +312,9 @@ class Run:
             raise
 
     async def _live(self) -> None:
-        self._context.run(self._begin)
+        self._context.run(self._start)
         alarm = self._set_alarm()
-        await self._until(lambda: self.life.exit is not None)
+        await self._until(lambda: not self.goes_on)
         if alarm is not None:
             alarm.cancel()
         self._context.run(self._say_that_it_ends)
@@ -304,9 +323,10 @@ class Run:
         self.life.phase = Phase.OVER
         self._context.run(guarded, self.report, self._events.finished.emit)
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         self.life.begin(self._loop.time())
         guarded(self.report, self._events.started.emit)
+        self._tell_of_room()
         if not self.pending:
             self._look_whether_empty()
 

@@ -117,6 +117,8 @@ class Scheduler(OnBackend):
         """The tasks of this scheduler, oldest first."""
         self.exit_state: lifecycle.ExitState | None = None
         """How the last run ended; `None` before that."""
+        self.room: Subscriber[[]] = Emitter().subscriber(Event[[]]("room"))
+        """Emitted when everybody was told of the start or of an outcome: what feeds listen to."""
         self._run: Run | None = None
         self._one_at_a_time = threading.Lock()
         self.on_start = self.emitter.subscriber(self.STARTED)
@@ -321,6 +323,7 @@ class Scheduler(OnBackend):
             finishing=self.on_finishing,
             finished=self.on_finished,
             submitted=self.on_future_submitted,
+            room=self.room,
             outcomes=Outcomes(
                 self.on_future_done,
                 self.on_future_result,
@@ -349,14 +352,12 @@ class Scheduler(OnBackend):
         return shown_live(self)
 
     def _interrupt(self, interrupt: BaseException) -> None:
-        run = self._run
-        if run is None:
+        if (run := self._run) is None:
             raise interrupt
         run.interrupt(interrupt)
 
     def _give_up(self) -> None:
-        run = self._run
-        if run is not None:
+        if (run := self._run) is not None:
             run.give_up()
 
     # Looking at it.

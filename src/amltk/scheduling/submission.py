@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 from typing_extensions import TypeVar
 
@@ -22,6 +22,16 @@ __all__ = ["Submission"]
 R = TypeVar("R")
 
 
+class Agreed(NamedTuple, Generic[R]):
+    """That a plugin let a call through."""
+
+    plugin: TaskPlugin
+    asked: Call[R]
+    """What it was asked about."""
+    made: Call[R]
+    """What it made of that."""
+
+
 class Submission(Generic[R]):
     """Asks the plugins of a task for a call; afterwards it stands for the task as its owner.
 
@@ -30,65 +40,87 @@ class Submission(Generic[R]):
         asked: The call, as the task was asked for it.
     """
 
-    __slots__ = ("_agreed", "_asked", "_attempt", "_n_lost", "_next", "_task", "_undo")
+    __slots__ = ("_agreed", "_asked", "_attempt", "_judged", "_n_lost", "_on_their_way", "_task")
 
     def __init__(self, task: Task[..., R], asked: Call[R]) -> None:
         self._task = task
         self._asked = asked
-        self._agreed: list[tuple[TaskPlugin, Call[R]]] = []
-        self._undo = ExitStack()
+        self._agreed: list[Agreed[R]] = []
+        self._on_their_way: list[tuple[TaskPlugin, Call[R]]] = []  # agreed, but not told the end
+        self._judged: list[TaskPlugin] = []  # have seen the call, and need not see each attempt
         self._attempt = 1
         self._n_lost = 0
-        self._next: Call[R] = asked
 
     def submit(self) -> Future[R] | None:
         """Submit what the plugins make of the call; `None` if one of them refuses it."""
         self._task.scheduler.require_open(self._task.function)
-        with self._undo:  # withdraws from all that agreed, unless the call takes off
-            call = self._past_plugins()
+        try:
+            call = self._past_plugins(self._asked)
             if call is None:
                 return None
             return self._task.scheduler.submit_call(call, self, self._asked)
+        finally:
+            self._withdraw()  # from all that agreed, unless the call took off
 
-    def _past_plugins(self) -> Call[R] | None:
-        call = self._next
+    def _past_plugins(self, call: Call[R]) -> Call[R] | None:
         for plugin in self._task.plugins[len(self._agreed) :]:
-            changed = plugin.pre_submit(call)
-            if changed is None:
+            made = self._past(plugin, call)
+            if made is None:
                 return None
-            self._agreed.append((plugin, call))
-            self._undo.callback(plugin.withdraw, call)
-            call = changed
+            self._agreed.append(Agreed(plugin, call, made))
+            call = made
         return call
+
+    def _past(self, plugin: TaskPlugin, call: Call[R]) -> Call[R] | None:
+        if any(plugin is judged for judged in self._judged):
+            return call
+        made = plugin.pre_submit(call)
+        if made is not None:
+            self._on_their_way.append((plugin, call))
+        return made
+
+    def _take_off(self) -> None:
+        agreed = tuple(self._on_their_way)
+        self._on_their_way.clear()
+        for plugin, call in agreed:
+            guarded(self._task.scheduler.report, plugin.submitted, call)
+
+    def _withdraw(self) -> None:
+        if not self._on_their_way:
+            return
+        with ExitStack() as undo:  # each withdraws, whatever another one raises
+            for plugin, call in self._on_their_way:
+                undo.callback(plugin.withdraw, call)
+            self._on_their_way.clear()
 
     # What a run asks and tells the owner of a call.
 
     def again(self, error: BaseException, /) -> float | None:
         """Ask the plugins whether to attempt the call again, and when."""
         self._n_lost += is_loss(error)
-        for position, (plugin, call) in enumerate(self._agreed):
-            again = plugin.failed(Failure(call, error, self._attempt, self._n_lost))
+        for position, (plugin, _, made) in enumerate(self._agreed):
+            again = plugin.failed(Failure(made, error, self._attempt, self._n_lost))
             if again is not None:
                 self._attempt += not is_loss(error)
-                self._next = again.call
-                # The plugins after the one that wants it see the next attempt as a new call.
-                del self._agreed[position + 1 :]
+                self._begin_again(position, again.call)
                 return again.wait
         return None
 
+    def _begin_again(self, position: int, call: Call[R]) -> None:
+        later = [agreed.plugin for agreed in self._agreed[position + 1 :]]
+        self._judged = [plugin for plugin in later if not plugin.each_attempt]
+        # The others after the one that wants it see the next attempt as a new call.
+        self._agreed[position:] = [self._agreed[position]._replace(made=call)]
+
     def next_attempt(self) -> Call[R] | None:
         """What the plugins make of the next attempt; `None` if one of them refuses it."""
-        asked = len(self._agreed)
-        with ExitStack() as self._undo:
-            call = self._past_plugins()
+        try:
+            call = self._past_plugins(self._agreed[-1].made)
             if call is not None:
-                self._take_off(asked)
+                self._take_off()
             return call
-
-    def _take_off(self, position: int) -> None:
-        self._undo.pop_all()
-        for plugin, call in self._agreed[position:]:
-            guarded(self._task.scheduler.report, plugin.submitted, call)
+        finally:
+            self._withdraw()
 
     @property
     def outcomes(self) -> Outcomes[Any]:
@@ -98,7 +130,7 @@ class Submission(Generic[R]):
     def took_off(self, future: CallFuture[Any], /) -> None:
         """The call was given to the executor; nobody has been told yet."""
         self._task.took_off(future)
-        self._take_off(0)
+        self._take_off()
 
     def announce(self, future: CallFuture[Any], failed: Callable[[BaseException], None], /) -> None:
         """Tell the task's subscribers that the call was submitted."""

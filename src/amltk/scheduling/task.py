@@ -18,6 +18,7 @@ from typing_extensions import ParamSpec, TypeIs, TypeVar, Unpack, override
 from amltk.callbacks import name_of
 from amltk.events import CallbackOptions, Emitter, Event, Subscriber
 from amltk.scheduling.call import Call, CallFuture, refuse_what_cannot_be_submitted
+from amltk.scheduling.feeding import Feed, TakesItems
 from amltk.scheduling.outcomes import Outcomes, Owner, guarded
 from amltk.scheduling.submission import Submission
 from amltk.scheduling.task_events import (
@@ -38,6 +39,7 @@ P = ParamSpec("P", default=...)
 Q = ParamSpec("Q")
 R = TypeVar("R", default=Any)
 R2 = TypeVar("R2")
+T = TypeVar("T")
 
 
 class TakesCalls(Protocol):
@@ -46,6 +48,11 @@ class TakesCalls(Protocol):
     @property
     def tasks(self) -> list[Task[..., Any]]:
         """Every task there is, for those who want to look at them."""
+        ...
+
+    @property
+    def room(self) -> Subscriber[[]]:
+        """Emitted when a run has begun and after each outcome, when everybody was told."""
         ...
 
     def require_open(self, function: Callable[..., object], /) -> None:
@@ -124,6 +131,8 @@ class Task(Generic[P, R]):
         self.scheduler: TakesCalls = scheduler
         self.emitter: Emitter = Emitter(self.name)
         self.plugins: tuple[TaskPlugin, ...] = ()
+        self.feeds: list[Feed[Any]] = []
+        """What `feed` has made, oldest first."""
         self._futures: dict[Future[R], None] = {}
         self.on_submitted = self.on(self.SUBMITTED)
         self.on_done = self.on(self.DONE)
@@ -148,17 +157,40 @@ class Task(Generic[P, R]):
             SchedulerNotRunningError: If no run takes work.
             WrongThreadError: If this is not the thread of the run.
         """
-        call = Call(self.function, args, kwargs)
-        if self.plugins:
-            future = Submission(self, call).submit()
-        else:
-            future = self.scheduler.submit_call(call, self)
+        future = self.submit_call(Call(self.function, args, kwargs))
         self.scheduler.raise_interrupt()
         return future
 
     def submit(self, /, *args: P.args, **kwargs: P.kwargs) -> Future[R] | None:
         """Submit a call, as calling the task does."""
         return self(*args, **kwargs)
+
+    def submit_call(self, call: Call[R], /) -> Future[R] | None:
+        """Submit a call that is put together already; `None` if a plugin refused it."""
+        if self.plugins:
+            return Submission(self, call).submit()
+        return self.scheduler.submit_call(call, self)
+
+    def feed(self: TakesItems[T], items: Iterable[T], /, *, max_pending: int) -> Feed[T]:
+        """Call this with one item after the other, keeping so many calls pending.
+
+        Items are read when there is room for a call: when a run begins (now, if one is on), and
+        whenever everybody was told of an outcome. Each is the one argument of a call, a tuple too.
+        One that a plugin refuses is kept for the next time.
+
+        Args:
+            items: What to call the task with; read lazily.
+            max_pending: With fewer pending calls of the task than this, it is called.
+
+        Returns:
+            An iterator over what has not been submitted.
+
+        Raises:
+            TypeError: If the items cannot be iterated over, or `max_pending` is no whole number.
+            ValueError: If `max_pending` is below 1.
+            WrongThreadError: If a run is on, and this is not its thread.
+        """
+        return Feed(self, items, max_pending)
 
     def attach_plugin(self, plugin: TaskPlugin, /) -> None:
         """Let a plugin control the calls from now on, after those that are attached already.
@@ -228,6 +260,14 @@ class Task(Generic[P, R]):
         /,
         **options: Unpack[CallbackOptions],
     ) -> Subscriber[[Future[R], BaseException]]: ...
+    @overload
+    def on(
+        self, event: Literal["retry"], /, **options: Unpack[CallbackOptions]
+    ) -> Subscriber[[int, BaseException, float]]: ...
+    @overload
+    def on(
+        self, event: Literal["gave-up"], /, **options: Unpack[CallbackOptions]
+    ) -> Subscriber[[int, BaseException]]: ...
     @overload
     def on(self, event: Event[Q], /, **options: Unpack[CallbackOptions]) -> Subscriber[Q]: ...
     def on(

@@ -33,6 +33,9 @@ class TaskPlugin(ABC):
 
     name: ClassVar[str]
     """What the plugin is called where a task is shown."""
+    each_attempt: ClassVar[bool] = True
+    """Whether it is asked anew about each further attempt at a call that a plugin before it has
+    attempted again, or about the call once."""
 
     _task: Task[..., Any] | None = None
 
@@ -99,11 +102,12 @@ class TaskPlugin(ABC):
         """An attempt at a call raised, or was lost with its worker; nobody has been told yet.
 
         Args:
-            failure: The call that this plugin let through, and what became of it.
+            failure: What this plugin made of the call, and what became of that.
 
         Returns:
             What to attempt instead, and when. The future stays pending until then, and the
-            plugins after this one are asked about it as about a new call. `None` to leave it.
+            plugins after this one are asked about it as about a new call, unless they say that
+            `each_attempt` is not for them. `None` to leave it.
         """
         return None
 
@@ -115,6 +119,9 @@ class TaskPlugin(ABC):
 class CallLimiter(TaskPlugin):
     """Refuses calls of a task beyond a limit, and emits an event for each that it refuses.
 
+    It counts calls, not attempts: one that is attempted again is pending all the while, and counts
+    once.
+
     Args:
         max_calls: The most calls of the task that are ever submitted.
         max_concurrent: The most calls of the task that are pending at any time.
@@ -125,6 +132,7 @@ class CallLimiter(TaskPlugin):
     """
 
     name: ClassVar[str] = "call-limiter"
+    each_attempt: ClassVar[bool] = False
 
     CALL_LIMIT_REACHED: ClassVar[SubmissionEvent] = SubmissionEvent("call-limit-reached")
     """A call was refused since there have been `max_calls`; passes the task and the arguments."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from amltk.callbacks import INTERRUPTS
 from amltk.scheduling.call import Call, CallFuture
 
 __all__ = ["Waiting"]
@@ -23,67 +24,99 @@ class Timer(Protocol):
         ...
 
 
+class Attempts(Protocol):
+    """What this needs of a run."""
+
+    @property
+    def pending(self) -> dict[Future[Any], CallFuture[Any]]:
+        """The calls that are pending, by the future of the executor.
+
+        A waiting one is under the future that stands in for that.
+        """
+        ...
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is no reason to end yet; if there is, calls wait to be told of it."""
+        ...
+
+    def later(self, seconds: float, what: Callable[[], None], /) -> Timer:
+        """Have a function called after so many seconds."""
+        ...
+
+    def watch(self, source: Future[Any], future: CallFuture[Any], /) -> None:
+        """File a call under the executor's future, and wait for that."""
+        ...
+
+    def begin(self, call: Call[Any], /) -> Future[Any]:
+        """Hand a call to the executor."""
+        ...
+
+    def conclude(self, future: CallFuture[Any], error: BaseException, /) -> None:
+        """End a call with what it raised."""
+        ...
+
+    def report(self, error: BaseException, /) -> None:
+        """Have the run decide about what came in between."""
+        ...
+
+
 class Waiting:
     """The calls of one run that wait for another attempt.
 
     Args:
-        call_later: Calls a function after so many seconds.
-        pending: The calls that are pending, by the future of the executor; a waiting one is under
-            the future that stands in for that.
-        watch: Files a call under the executor's future, and waits for that.
-        begin: Hands a call to the executor.
-        conclude: Ends a call with what it raised.
+        run: Makes the attempts, and hears what becomes of them.
     """
 
-    def __init__(
-        self,
-        call_later: Callable[[float, Callable[[], None]], Timer],
-        pending: dict[Future[Any], CallFuture[Any]],
-        watch: Callable[[Future[Any], CallFuture[Any]], None],
-        begin: Callable[[Call[Any]], Future[Any]],
-        conclude: Callable[[CallFuture[Any], BaseException], None],
-    ) -> None:
-        self._call_later = call_later
-        self._pending = pending
-        self._watch = watch
-        self._begin = begin
-        self._conclude = conclude
+    def __init__(self, run: Attempts) -> None:
+        self._run = run
         self._timers: dict[Future[Any], tuple[Timer, BaseException]] = {}
 
     def add(self, future: CallFuture[Any], error: BaseException, seconds: float) -> None:
         """Have a call that raised this attempted again after so many seconds."""
         stand_in: Future[Any] = Future()
-        self._watch(stand_in, future)
-        timer = self._call_later(seconds, lambda: self._attempt(stand_in))
+        self._run.watch(stand_in, future)
+        timer = self._run.later(seconds, lambda: self._attempt(stand_in))
         self._timers[stand_in] = timer, error
+        stand_in.add_done_callback(self._forget)
 
     def end(self) -> None:
         """Attempt nothing any more: each call ends with what it raised last."""
-        for stand_in, (timer, error) in tuple(self._timers.items()):
-            timer.cancel()
+        for stand_in, (_, error) in tuple(self._timers.items()):
             self._end(stand_in, error)
+
+    def _forget(self, stand_in: Future[Any]) -> None:
+        timer, _ = self._timers.pop(stand_in)
+        timer.cancel()
 
     def _attempt(self, stand_in: Future[Any]) -> None:
-        _, error = self._timers[stand_in]
-        future = self._pending.get(stand_in)
-        if future is None or future.owner is None or future.done():
-            del self._timers[stand_in]  # it was cancelled meanwhile
+        future = self._run.pending[stand_in]
+        owner = future.owner
+        if owner is None or not self._run.goes_on:
             return
         try:
-            call = future.owner.next_attempt()
-            source = None if call is None else self._begin(call)
-        except Exception as failure:  # noqa: BLE001
+            call = owner.next_attempt()
+            if stand_in.done():
+                return  # it was cancelled by a callback that heard of the attempt
+            source = None if call is None else self._run.begin(call)
+        except INTERRUPTS as interrupt:
+            self._run.report(interrupt)
+        except BaseException as failure:  # noqa: BLE001
             self._end(stand_in, failure)
-            return
-        if source is None:
-            self._end(stand_in, error)
         else:
-            del self._timers[stand_in], self._pending[stand_in]
-            self._watch(source, future)
+            self._go_on(stand_in, source)
+
+    def _go_on(self, stand_in: Future[Any], source: Future[Any] | None) -> None:
+        if stand_in.done():  # it was cancelled by the job, which ran at once
+            if source is not None:
+                source.cancel()
+        elif source is None:
+            self._end(stand_in, self._timers[stand_in][1])
+        else:
+            self._forget(stand_in)
+            self._run.watch(source, self._run.pending.pop(stand_in))
 
     def _end(self, stand_in: Future[Any], error: BaseException) -> None:
-        del self._timers[stand_in]
-        future = self._pending.get(stand_in)
-        if future is not None and not future.done():
-            del self._pending[stand_in]
-            self._conclude(future, error)
+        if stand_in in self._timers:  # or else it was cancelled meanwhile
+            self._forget(stand_in)
+            self._run.conclude(self._run.pending.pop(stand_in), error)
