@@ -28,7 +28,8 @@ class Processes:
     max_workers: int | None = None
     """Number of processes; one per core that this process may use if `None`."""
     mp_context: StartMethod | ProcessContext | None = None
-    """How processes are started; what Python does by default if `None`."""
+    """How processes are started; what Python does by default if `None`. The fork server's are the
+    only ones that hear Ctrl-C while they start, and may then print a traceback."""
     initializer: Callable[..., object] | None = None
     """Called in each worker before its first call."""
     initargs: tuple[object, ...] = ()

@@ -94,7 +94,6 @@ class Run:
         self._on_outcome = self._arrived
         self._on_cancel = self._user_cancelled
         self._executor = OpenBackend(backend)
-        self.begin = self._executor.submit
         self._waiting = Waiting(self)
 
     # Work comes in.
@@ -122,6 +121,10 @@ class Run:
         if owner is not None:
             owner.announce(future, self.report)
         return future
+
+    def begin(self, call: Call[R]) -> Future[R]:
+        """Hand a call to the executor."""
+        return self._executor.submit(call)
 
     def later(self, seconds: float, what: Callable[[], None]) -> asyncio.TimerHandle:
         """Call a function after so many seconds."""
