@@ -20,7 +20,7 @@ LAYERS = (
     "backends",
     "scheduling.lifecycle scheduling.call scheduling.task_events scheduling.from_config",
     "scheduling.outcomes scheduling.on_backend scheduling.run_options scheduling.interrupts",
-    "scheduling.attempts scheduling.open_backend scheduling.waiting scheduling.feeding",
+    "scheduling.attempts scheduling.open_backend scheduling.scheduler_events scheduling.waiting scheduling.feeding",
     "scheduling.task_plugin scheduling.submission scheduling.run scheduling.notebook",
     "scheduling.task",
     "scheduling.scheduler scheduling.retry",

@@ -22,7 +22,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass
 from typing import Any
 
 from typing_extensions import TypeVar
@@ -30,15 +29,15 @@ from typing_extensions import TypeVar
 from amltk.backends.base import Backend
 from amltk.backends.payload import said
 from amltk.callbacks import INTERRUPTS, name_of
-from amltk.events import Subscriber
 from amltk.exceptions import SchedulerNotRunningError, WrongThreadError
 from amltk.scheduling.call import Call, CallFuture, future_of
 from amltk.scheduling.lifecycle import ExitCode, Lifecycle, Phase
 from amltk.scheduling.open_backend import OpenBackend
-from amltk.scheduling.outcomes import Outcomes, Owner, guarded
+from amltk.scheduling.outcomes import Owner, guarded
+from amltk.scheduling.scheduler_events import SchedulerEvents
 from amltk.scheduling.waiting import Waiting
 
-__all__ = ["Run", "SchedulerEvents"]
+__all__ = ["Run"]
 
 R = TypeVar("R")
 
@@ -50,21 +49,6 @@ BATCH = 256
 
 TURNS = 4
 """Turns of the event loop that coroutines have, after the last outcome, to submit more work."""
-
-
-@dataclass(frozen=True)
-class SchedulerEvents:
-    """What a run tells the subscribers of its scheduler."""
-
-    started: Subscriber[[]]
-    empty: Subscriber[[]]
-    stop: Subscriber[[]]
-    timeout: Subscriber[[]]
-    finishing: Subscriber[[]]
-    finished: Subscriber[[]]
-    submitted: Subscriber[[asyncio.Future[Any]]]
-    room: Subscriber[[]]
-    outcomes: Outcomes[Any]
 
 
 class Run:

@@ -23,8 +23,9 @@ from amltk.scheduling.interrupts import ctrl_c_goes_to
 from amltk.scheduling.notebook import in_a_thread, refuse_inside_a_loop
 from amltk.scheduling.on_backend import OnBackend
 from amltk.scheduling.outcomes import Outcomes, Owner
-from amltk.scheduling.run import Run, SchedulerEvents
+from amltk.scheduling.run import Run
 from amltk.scheduling.run_options import RunOptions, lifecycle_for
+from amltk.scheduling.scheduler_events import SchedulerEvents
 from amltk.scheduling.task import Task
 from amltk.scheduling.task_plugin import TaskPlugin
 
