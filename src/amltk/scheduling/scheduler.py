@@ -189,12 +189,7 @@ class Scheduler(OnBackend):
         return self._open_run(call.function).submit(call, owner, asked)
 
     def require_open(self, function: Callable[..., object], /) -> None:
-        """Raise what submitting this function would raise now.
-
-        Raises:
-            SchedulerNotRunningError: If no run takes work.
-            WrongThreadError: If this is not the thread of the run.
-        """
+        """Raise what submitting this function would raise now, if anything; see `submit`."""
         self._open_run(function).require_open(function)
 
     def report(self, error: BaseException, /) -> None:
