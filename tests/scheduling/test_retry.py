@@ -454,11 +454,11 @@ class Watch(TaskPlugin):
         return None if self.refuses else call
 
     @override
-    def withdraw(self, call: Call[R], /) -> None:
+    def call_withdrawn(self, call: Call[R], /) -> None:
         self.log.append("withdrawn")
 
     @override
-    def submitted(self, call: Call[R], /) -> None:
+    def call_submitted(self, call: Call[R], /) -> None:
         self.log.append("submitted")
 
     @override

@@ -41,7 +41,7 @@ class Scripted(TaskPlugin):
         return self.change(call)
 
     @override
-    def withdraw(self, call: Call[R], /) -> None:
+    def call_withdrawn(self, call: Call[R], /) -> None:
         self.log.append(f"{self.label}-{call}")
 
     @override
@@ -109,13 +109,13 @@ def test_a_refused_call_leaves_nothing_behind(last: Callable[..., Any]) -> None:
 
 class FailsToWithdraw(Scripted):
     @override
-    def withdraw(self, call: Call[R], /) -> None:
+    def call_withdrawn(self, call: Call[R], /) -> None:
         raise ZeroDivisionError
 
 
 def test_a_plugin_that_cannot_take_back_does_not_keep_others_from_it() -> None:
     """
-    An error in one `withdraw` is raised when all others have taken back what they did.
+    An error in one `call_withdrawn` is raised when all others have taken back what they did.
     """
     limiter = CallLimiter(max_calls=1)
     with hand_driven() as run:

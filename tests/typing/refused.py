@@ -295,7 +295,7 @@ class Greedy(TaskPlugin):
         pass
 
     @override
-    def withdraw(self) -> None:  # type: ignore[override]
+    def call_withdrawn(self) -> None:  # type: ignore[override]
         pass
 
     @override

@@ -81,7 +81,7 @@ class Retry(TaskPlugin):
         task.on(self.GAVE_UP)
 
     @override
-    def failed(self, failure: Failure[R], /) -> Again[R] | None:
+    def attempt_failed(self, failure: Failure[R], /) -> Again[R] | None:
         """Attempt the call again, if it is one of those and has attempts left."""
         if not (failure.lost or self._is_one(failure.error)):
             return None

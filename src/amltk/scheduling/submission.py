@@ -83,14 +83,14 @@ class Submission(Generic[R]):
         agreed = tuple(self._on_their_way)
         self._on_their_way.clear()
         for plugin, call in agreed:
-            guarded(self._task.scheduler.report, plugin.submitted, call)
+            guarded(self._task.scheduler.report, plugin.call_submitted, call)
 
     def _withdraw(self) -> None:
         if not self._on_their_way:
             return
         with ExitStack() as undo:  # each withdraws, whatever another one raises
             for plugin, call in self._on_their_way:
-                undo.callback(plugin.withdraw, call)
+                undo.callback(plugin.call_withdrawn, call)
             self._on_their_way.clear()
 
     # What a run asks and tells the owner of a call.
@@ -99,7 +99,7 @@ class Submission(Generic[R]):
         """Ask the plugins whether to attempt the call again, and when."""
         self._n_lost += is_loss(error)
         for position, (plugin, _, made) in enumerate(self._agreed):
-            again = plugin.failed(Failure(made, error, self._attempt, self._n_lost))
+            again = plugin.attempt_failed(Failure(made, error, self._attempt, self._n_lost))
             if again is not None:
                 self._attempt += not is_loss(error)
                 self._begin_again(position, again.call)

@@ -84,21 +84,21 @@ class TaskPlugin(ABC):
         """
         return call
 
-    def withdraw(self, call: Call[R], /) -> None:  # noqa: B027 - most have nothing to undo
+    def call_withdrawn(self, call: Call[R], /) -> None:  # noqa: B027 - most have nothing to undo
         """Undo what `pre_submit` did: after it agreed, the call was not submitted after all.
 
         Args:
             call: The call that this plugin was asked about.
         """
 
-    def submitted(self, call: Call[R], /) -> None:  # noqa: B027 - as above
+    def call_submitted(self, call: Call[R], /) -> None:  # noqa: B027 - as above
         """The call is on its way and counts as running; nobody has been told yet.
 
         Args:
             call: The call that this plugin was asked about.
         """
 
-    def failed(self, failure: Failure[R], /) -> Again[R] | None:  # noqa: ARG002
+    def attempt_failed(self, failure: Failure[R], /) -> Again[R] | None:  # noqa: ARG002
         """An attempt at a call raised, or was lost with its worker; nobody has been told yet.
 
         Args:
@@ -189,13 +189,13 @@ class CallLimiter(TaskPlugin):
         return None
 
     @override
-    def withdraw(self, call: Call[R], /) -> None:
+    def call_withdrawn(self, call: Call[R], /) -> None:
         """Do not count the call."""
         self.n_calls -= 1
         self._on_their_way -= 1
 
     @override
-    def submitted(self, call: Call[R], /) -> None:
+    def call_submitted(self, call: Call[R], /) -> None:
         """From now on the task counts it."""
         self._on_their_way -= 1
 
