@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from amltk.backends.abilities import Abilities
 from amltk.backends.base import n_cores, require_at_least_one, require_initializer
 from amltk.backends.start_method import ProcessContext, StartMethod, context_for
 from amltk.backends.thread_pool import ThreadPool
@@ -43,6 +44,17 @@ class Processes:
         require_initializer(self.initializer, self.initargs)
         context_for(self.mp_context)
 
+    @property
+    def abilities(self) -> Abilities:
+        """What can be relied on; how workers come by functions depends on how they start."""
+        forks = context_for(self.mp_context).get_start_method() == "fork"
+        return Abilities(
+            stops_running=True,
+            survives_dead_worker=True,
+            isolates_culprit=True,
+            functions="inherited" if forks else "by name",
+        )
+
     def open(self) -> WorkerPool:
         """Make a new pool; forked processes start now, others with the calls they are needed for."""
         from amltk.backends.worker_pool import WorkerPool  # noqa: PLC0415
@@ -63,6 +75,8 @@ class Threads:
     Python cannot stop a thread from outside: with `run(wait=False)` and on Ctrl-C a call that is
     running is abandoned. It goes on, nobody hears what comes of it, and it ends with the program.
     """
+
+    abilities: ClassVar[Abilities] = Abilities(functions="any")
 
     max_workers: int | None = None
     """Number of threads; if `None`, four more than there are cores, and at most 32."""

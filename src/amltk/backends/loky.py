@@ -7,8 +7,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.context import BaseContext
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
+from amltk.backends.abilities import Abilities
 from amltk.backends.base import needs, require_at_least_one, require_initializer
 from amltk.backends.payload import outcome_of, pack_call
 from amltk.backends.reopening import ReopeningPool
@@ -30,6 +31,10 @@ class Loky:
     The pool belongs to the run. The pool that joblib shares between everybody in the process is
     not touched, unless `reuse` asks for it, and even then it is left open.
     """
+
+    abilities: ClassVar[Abilities] = Abilities(
+        stops_running=True, survives_dead_worker=True, functions="by value"
+    )
 
     max_workers: int | None = None
     """Number of processes; one per core if `None`."""

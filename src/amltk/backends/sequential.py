@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from typing import ClassVar
 
 from typing_extensions import ParamSpec, TypeVar, override
+
+from amltk.backends.abilities import Abilities
 
 __all__ = ["Sequential", "SequentialExecutor"]
 
@@ -62,6 +65,8 @@ class Sequential:
 
     Nothing can interrupt a job here but Ctrl-C: a timeout is noticed after it.
     """
+
+    abilities: ClassVar[Abilities] = Abilities(cancels_queued=False, functions="any")
 
     def open(self) -> SequentialExecutor:
         """Make a new executor."""
