@@ -13,6 +13,7 @@ from typing_extensions import override
 
 __all__ = [
     "AmltkError",
+    "BackendFileError",
     "BackendNotInstalledError",
     "EventNotKnownError",
     "ExecutorBrokenError",
@@ -21,8 +22,10 @@ __all__ = [
     "PluginError",
     "SchedulerAlreadyRunningError",
     "SchedulerNotRunningError",
+    "UnknownKeyError",
     "WorkerLostError",
     "WrongThreadError",
+    "WrongTypeError",
 ]
 
 
@@ -68,6 +71,18 @@ class NotPicklableError(AmltkError, TypeError):
 
 class BackendNotInstalledError(AmltkError, ImportError):
     """Raised when a backend is opened whose package is not installed."""
+
+
+class BackendFileError(AmltkError, ValueError):
+    """Raised when a backend cannot be loaded: the file, or the name of it, makes no sense."""
+
+
+class UnknownKeyError(BackendFileError):
+    """Raised when a file has a key that is no field of its recipe."""
+
+
+class WrongTypeError(BackendFileError, TypeError):
+    """Raised when a file has a value of a type that the field does not take."""
 
 
 class PluginError(AmltkError):
