@@ -22,6 +22,7 @@ from amltk.backends.fitting import MisfitError, fitted
 from amltk.backends.local import Processes, Threads
 from amltk.backends.loky import Loky
 from amltk.backends.sequential import Sequential
+from amltk.callbacks import name_of
 from amltk.exceptions import BackendFileError, UnknownKeyError, WrongTypeError
 
 __all__ = ["load"]
@@ -102,12 +103,12 @@ def field_of(recipe: Callable[..., Backend], key: str, value: object) -> object:
     hints = fields_of(recipe)
     if key not in hints:
         raise UnknownKeyError(
-            f"`{key}` is no field of {recipe.__name__}. It is not {one_of(hints, key)}"
+            f"`{key}` is no field of {name_of(recipe)}. It is not {one_of(hints, key)}"
         )
     try:
         return fitted(value, hints[key])
     except MisfitError as misfit:
-        raise WrongTypeError(f"`{key}` of {recipe.__name__} {misfit}") from None
+        raise WrongTypeError(f"`{key}` of {name_of(recipe)} {misfit}") from None
 
 
 def fields_of(recipe: Callable[..., Backend]) -> dict[str, object]:
