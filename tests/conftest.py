@@ -94,7 +94,7 @@ def nothing_is_left_behind(
         "processes": [p for p in children_now() - children if p.is_running()],
         "threads": [t for t in threading.enumerate() if t not in threads],
         "descriptors": []
-        if "loky" in request.node.nodeid
+        if "loky" in request.node.nodeid.lower()
         else more_than(descriptors, descriptors_now()),
     }
     assert not any(left.values()), f"The test left behind: {left}"

@@ -27,6 +27,8 @@ Functions: TypeAlias = Literal["any", "by value", "by name", "inherited"]
 class Abilities:
     """What can be relied on with a backend; what is not said, cannot."""
 
+    in_background: bool = True
+    """The program goes on while a call is computed."""
     cancels_queued: bool = True
     """A call that waits for a worker can be cancelled, and is not computed then."""
     stops_running: bool = False

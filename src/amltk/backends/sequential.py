@@ -66,7 +66,9 @@ class Sequential:
     Nothing can interrupt a job here but Ctrl-C: a timeout is noticed after it.
     """
 
-    abilities: ClassVar[Abilities] = Abilities(cancels_queued=False, functions="any")
+    abilities: ClassVar[Abilities] = Abilities(
+        in_background=False, cancels_queued=False, functions="any"
+    )
 
     def open(self) -> SequentialExecutor:
         """Make a new executor."""

@@ -1,0 +1,194 @@
+"""Every executor that we ship does all that an executor has to do, or says that it cannot."""
+
+from __future__ import annotations
+
+import unittest
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import pytest
+
+from amltk.backends import Abilities, Loky, Processes, Sequential, Threads
+from amltk.scheduling import SequentialExecutor
+from amltk.testing import executor_suite
+
+
+def opened(recipe: Callable[..., Any], *args: object, **options: object) -> Executor:
+    executor: Executor = recipe(*args, **options).open()
+    return executor
+
+
+def suite_of(recipe: Callable[..., Any], *args: object, **fixed: object) -> Any:
+    make = partial(opened, recipe, *args, **fixed)
+    return executor_suite(make, abilities=recipe(*args, **fixed).abilities)
+
+
+TestForked = suite_of(Processes, 2, mp_context="fork")
+TestForkServer = suite_of(Processes, 2, mp_context="forkserver")
+TestThreads = suite_of(Threads, 2)
+TestLoky = suite_of(Loky, 2)
+TestSequential = executor_suite(SequentialExecutor, abilities=Sequential.abilities)
+TestThreadPoolExecutor = executor_suite(
+    partial(ThreadPoolExecutor, 2), abilities=Abilities(functions="any")
+)
+
+
+# Executors that do something wrong, each one thing.
+
+
+class Wrong(SequentialExecutor):
+    """What the others are made of; itself it is right."""
+
+
+class Remembers(Wrong):
+    """Computes each call once, and then looks it up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: dict[object, Future[Any]] = {}
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        key = (fn, repr(args), repr(kwargs))
+        if self._shut or key not in self.known:
+            self.known[key] = super().submit(fn, *args, **kwargs)
+        return self.known[key]
+
+
+class TakesKeywords(Wrong):
+    """Has a keyword of its own."""
+
+    def submit(self, fn: Any, /, *args: Any, key: object = None, **kwargs: Any) -> Future[Any]:
+        return super().submit(fn, *args, **kwargs)
+
+
+class StaysOpen(Wrong):
+    """Goes on after its end."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        return
+
+
+class ExitsAtOnce(Wrong):
+    """Lets `sys.exit` through."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future = super().submit(fn, *args, **kwargs)
+        if isinstance(future.exception(), SystemExit):
+            raise RuntimeError("gone")
+        return future
+
+
+class Reverses(Wrong):
+    """Returns results as they please it."""
+
+    def map(self, fn: Any, *iterables: Any, timeout: Any = None, chunksize: int = 1) -> Any:
+        return reversed(list(super().map(fn, *iterables, timeout=timeout)))
+
+
+class Twice(Wrong):
+    """Computes everything twice."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        super().submit(fn, *args, **kwargs)
+        return super().submit(fn, *args, **kwargs)
+
+
+class NeverCancels(ThreadPoolExecutor):
+    """Makes futures that cannot be cancelled."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future = super().submit(fn, *args, **kwargs)
+        vars(future).update(cancel=lambda: False)
+        return future
+
+
+class Blocks(SequentialExecutor):
+    """Says that it computes in the background, and does not."""
+
+
+class BeginsAnyway(ThreadPoolExecutor):
+    """Forgets its initializer."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        super().__init__(2)
+
+
+IN_PLACE = Sequential.abilities
+IN_THREADS = Abilities(functions="any")
+
+
+def failures_of(make: Callable[..., Executor], abilities: Abilities) -> set[str]:
+    suite = executor_suite(make, abilities=abilities, patience=0.3)
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(suite).run(result)
+    return {test.id().rpartition(".")[2] for test, _ in result.failures + result.errors}
+
+
+@pytest.mark.parametrize(
+    ("make", "abilities", "failed"),
+    [
+        (Wrong, IN_PLACE, set[str]()),
+        (Remembers, IN_PLACE, {"test_the_same_call_is_computed_each_time"}),
+        (TakesKeywords, IN_PLACE, {"test_every_keyword_is_the_functions"}),
+        (StaysOpen, IN_PLACE, {"test_nothing_is_taken_any_more"}),
+        (ExitsAtOnce, IN_PLACE, {"test_a_call_that_exits_ends_no_worker"}),
+        (
+            Reverses,
+            IN_PLACE,
+            {
+                "test_results_come_in_the_order_of_the_arguments",
+                "test_a_failed_call_raises_at_its_place",
+                "test_chunks_change_nothing",
+            },
+        ),
+        (Twice, IN_PLACE, {"test_the_same_call_is_computed_each_time"}),
+        (partial(NeverCancels, 2), IN_THREADS, {
+            "test_a_call_that_waits_can_be_cancelled", "test_shutdown_can_cancel_what_waits",
+        }),
+        (BeginsAnyway, IN_THREADS, {
+            "test_a_worker_is_prepared_before_its_first_call",
+            "test_a_call_fails_if_no_worker_can_begin",
+        }),
+    ],
+)  # fmt: skip
+def test_the_suite_names_what_is_wrong(
+    make: Callable[..., Executor], abilities: Abilities, failed: set[str]
+) -> None:
+    """
+    An executor that does one thing wrong fails the tests of that thing, and no other.
+    """
+    assert failures_of(make, abilities) == failed
+
+
+def test_what_an_executor_says_that_it_can_is_tested() -> None:
+    """
+    One that says more than is true fails.
+    """
+    assert failures_of(SequentialExecutor, IN_THREADS) >= {
+        "test_a_call_that_waits_can_be_cancelled",
+        "test_the_first_that_is_done_is_enough",
+    }
+    in_processes = failures_of(partial(Pretends, 2), Abilities(survives_dead_worker=True))
+    assert in_processes >= {"test_calls_are_computed_in_another_process"}
+
+
+class Pretends(ThreadPoolExecutor):
+    """Says that it has processes; a call that would kill its process says so instead."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if fn.__name__ == "die":
+            return super().submit(pretend_to_die)
+        return super().submit(fn, *args, **kwargs)
+
+
+def pretend_to_die() -> None:
+    raise BrokenExecutor
+
+
+def test_the_suite_belongs_to_the_module_that_asked_for_it() -> None:
+    """
+    So that whoever collects tests by module finds it there.
+    """
+    assert TestThreads.__module__ == __name__
