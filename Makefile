@@ -72,6 +72,18 @@ check: $(READY) ## judge the code: style, and types in five checkers
 	PYTHONPATH=$(CURDIR)/src $(BIN)/pyright --pythonpath $(BIN)/python --verifytypes amltk --ignoreexternal
 	$(BIN)/python -m pytest -q tests/typing
 
+HAS_TESTS := import test.test_concurrent_futures.executor
+
+.PHONY: conformance
+conformance: ## run CPython's own tests of executors on ours, with a Python that has them
+	@python=; \
+	for p in $(VERSIONS:%=python%) $(wildcard $(HOME)/.pyenv/versions/3.1[2-9].*/bin/python); do \
+		if "$$p" -c '$(HAS_TESTS)' >/dev/null 2>&1; then python=$$p; fi; \
+	done; \
+	[ -n "$$python" ] || { echo "No Python here that is 3.12 or newer, and has its tests." >&2; exit 1; }; \
+	$(MAKE) --no-print-directory install VENV=.venv-conformance PYTHON="$$python"
+	.venv-conformance/bin/python tests/conformance/run.py
+
 .PHONY: bench
 bench: $(READY) ## measure the speed, against what does the same
 	$(BIN)/python benchmarks/run.py $(ARGS)

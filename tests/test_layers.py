@@ -25,7 +25,7 @@ LAYERS = (
     "scheduling.task",
     "scheduling.scheduler scheduling.retry",
     "scheduling",
-    "pynisher rendering",
+    "pynisher rendering testing",
     "_doc",
 )
 """From the bottom up; a module may import from those below, and within its own package here."""

@@ -112,6 +112,19 @@ def test_a_queued_call_can_be_cancelled(how: StartMethod, tmp_path: Path) -> Non
         assert pool.submit(echo, 2).result() == 2
 
 
+def test_a_last_call_that_no_worker_gets_keeps_nobody_waiting(how: StartMethod) -> None:
+    """
+    `shutdown` returns, though what it waits for is cancelled, or cannot be sent.
+    """
+    for _ in range(5):
+        with WorkerPool(1, mp_context=how) as pool:
+            pool.submit(echo, 1).result()
+            pool.submit(echo, 2).cancel()
+        with WorkerPool(1, mp_context=how) as pool:
+            pool.submit(echo, 1).result()
+            pool.submit(id, threading.Lock())
+
+
 def test_many_threads_may_submit_at_once(pool: WorkerPool) -> None:
     """
     Every call gets its own result.

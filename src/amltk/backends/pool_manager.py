@@ -126,10 +126,11 @@ class PoolManager:
 
     def _run(self) -> None:
         try:
+            self._hand_out()
             while self._goes_on():
-                self._hand_out()
                 for key, _ in self._selector.select():
                     key.data()
+                self._hand_out()  # before looking whether to go on: it may leave nothing to do
         except BaseException as error:  # noqa: BLE001
             self._break(f"The manager of the worker pool failed: {error!r}", error)
             self._fail(self._busy.values(), error)

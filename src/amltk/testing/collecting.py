@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import (
     ALL_COMPLETED,
     FIRST_COMPLETED,
@@ -146,6 +147,15 @@ class Cancelling(ExecutorCase):
         self.assertEqual(wait([*held, *queued], self.patience).not_done, set())
         self.assertTrue(self.gate.has("queued-0"))
         self.assertFalse(self.gate.has("queued-19"))
+
+    def test_a_cancelled_call_keeps_nobody_waiting(self) -> None:
+        """`shutdown` returns also if that was the last thing to do."""
+        self.executor.submit(add, 1).result(self.patience)
+        self.executor.submit(add, 2).cancel()
+        thread = threading.Thread(target=self.executor.shutdown, daemon=True)
+        thread.start()
+        thread.join(self.patience)
+        self.assertFalse(thread.is_alive())
 
     def test_shutdown_can_cancel_what_waits(self) -> None:
         """`cancel_futures=True`; what is being computed goes on."""
