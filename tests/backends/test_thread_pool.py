@@ -85,7 +85,7 @@ def test_a_callback_may_submit_while_the_pool_is_shut_down() -> None:
         refused.append(caught.value)
 
     pool.submit(echo, 1).add_done_callback(submit_again)
-    pool.terminate()
+    pool.shutdown(wait=False, cancel_futures=True)
     gate.set()
     pool.shutdown()
     assert len(refused) == 1

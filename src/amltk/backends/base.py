@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from types import FunctionType
 from typing import Protocol, runtime_checkable
 
-from amltk.backends.termination import closed
+from amltk.backends.abilities import Abilities, SaysItsAbilities
+from amltk.backends.termination import can_be_ended, closed
 from amltk.callbacks import name_of
 from amltk.exceptions import BackendNotInstalledError, ExecutorShutdownError
 
@@ -40,6 +41,12 @@ class Given:
     """Whether the run takes it over, and shuts it down at its end; loky's shared pool it never
     does."""
 
+    @property
+    def abilities(self) -> Abilities:
+        """What is known of such an executor; one that stays open is not ended."""
+        known = abilities_of_executor(self.executor)
+        return replace(known, stops_running=known.stops_running and self.is_ours_to_shut())
+
     def open(self) -> Executor:
         """Return the executor.
 
@@ -55,6 +62,14 @@ class Given:
         kind = type(self.executor)
         is_lokys_shared_pool = kind.__module__ == "loky.reusable_executor"
         return self.terminate and not is_lokys_shared_pool
+
+
+def abilities_of_executor(executor: Executor) -> Abilities:
+    if isinstance(executor, SaysItsAbilities):
+        return executor.abilities
+    if isinstance(executor, ThreadPoolExecutor):
+        return Abilities(functions="any")
+    return Abilities(stops_running=can_be_ended(executor))
 
 
 def shut_down(executor: Executor) -> ExecutorShutdownError:

@@ -76,7 +76,7 @@ class Threads:
     running is abandoned. It goes on, nobody hears what comes of it, and it ends with the program.
     """
 
-    abilities: ClassVar[Abilities] = Abilities(functions="any")
+    abilities: ClassVar[Abilities] = ThreadPool.abilities
 
     max_workers: int | None = None
     """Number of threads; if `None`, four more than there are cores, and at most 32."""

@@ -24,6 +24,10 @@ class SequentialExecutor(Executor):
     through to whoever submitted it.
     """
 
+    abilities: ClassVar[Abilities] = Abilities(
+        in_background=False, cancels_queued=False, functions="any"
+    )
+
     def __init__(self) -> None:
         self._shut = False
 
@@ -66,9 +70,7 @@ class Sequential:
     Nothing can interrupt a job here but Ctrl-C: a timeout is noticed after it.
     """
 
-    abilities: ClassVar[Abilities] = Abilities(
-        in_background=False, cancels_queued=False, functions="any"
-    )
+    abilities: ClassVar[Abilities] = SequentialExecutor.abilities
 
     def open(self) -> SequentialExecutor:
         """Make a new executor."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Terminable", "close_executor", "closed"]
+__all__ = ["Terminable", "can_be_ended", "close_executor", "closed"]
 
 BOOKKEEPING = 2.0
 """Seconds that an executor may take to notice that its workers are gone."""
@@ -53,6 +53,11 @@ def close_executor(executor: Executor, *, at_once: bool) -> None:
         executor.terminate()
     else:
         end_pool(executor)
+
+
+def can_be_ended(executor: Executor) -> bool:
+    """Whether what an executor is computing can be ended; not that of threads."""
+    return isinstance(executor, Terminable | ProcessPool)
 
 
 def end_pool(executor: Executor) -> None:

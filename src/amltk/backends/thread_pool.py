@@ -13,9 +13,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from typing import ClassVar
 
 from typing_extensions import ParamSpec, TypeVar, override
 
+from amltk.backends.abilities import Abilities
 from amltk.backends.job import Job
 from amltk.exceptions import ExecutorBrokenError
 
@@ -33,6 +35,8 @@ class ThreadPool(Executor):
         name: What the names of the threads begin with.
         begin: Called in each thread before its first call. If it raises, the pool is broken.
     """
+
+    abilities: ClassVar[Abilities] = Abilities(functions="any")
 
     def __init__(
         self, max_workers: int, *, name: str, begin: Callable[[], object] | None = None
@@ -83,10 +87,6 @@ class ThreadPool(Executor):
         for thread in self._threads if wait else ():
             thread.join()
         atexit.unregister(self.shutdown)
-
-    def terminate(self) -> None:
-        """Cancel what no thread has begun, and abandon what is being computed."""
-        self.shutdown(wait=False, cancel_futures=True)
 
     def _see_to_a_thread(self) -> None:
         if self._idle:

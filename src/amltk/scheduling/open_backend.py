@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor, Executor, Future
 from functools import partial
+from typing import Any
 
 from typing_extensions import TypeVar
 
+from amltk.backends.abilities import Abilities, abilities_of
 from amltk.backends.base import Backend, Given, shut_down
 from amltk.backends.termination import close_executor
 from amltk.callbacks import name_of
@@ -29,6 +32,8 @@ class OpenBackend:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._executor: Executor = backend.open()
+        self.abilities: Abilities = abilities_of(backend)
+        """What can be relied on."""
         self._passes_keywords_on = passes_keywords_on(self._executor)
 
     def submit(self, call: Call[R]) -> Future[R]:
@@ -54,6 +59,10 @@ class OpenBackend:
             if isinstance(self._backend, Given) and "shutdown" in str(error):
                 raise shut_down(self._executor) from error
             raise
+
+    def abandoned(self, futures: Iterable[Future[Any]]) -> list[Future[Any]]:
+        """Those whose calls go on when this is closed at once: nothing can stop them."""
+        return [f for f in futures if f.running() and not self.abilities.stops_running]
 
     def close(self, *, at_once: bool = False) -> None:
         """Shut the executor down, unless it is one that stays open after the run.

@@ -357,6 +357,11 @@ class Run:
             await self._until(lambda: not ending.is_alive())
 
     def _drop_pending(self) -> None:
+        for source in self._executor.abandoned(self.pending):
+            call = self.pending[source].call
+            logger.warning(
+                "%s() goes on after the run: it cannot be stopped", name_of(call.function)
+            )
         for source, future in tuple(self.pending.items()):
             source.cancel()
             future.drop()

@@ -1,0 +1,220 @@
+"""Each thing that a backend says it can do, or cannot, tried on it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from asyncio import Future
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import psutil
+import pytest
+
+from amltk import Scheduler
+from amltk.backends import Abilities, Backend, Given, Processes, Sequential, Threads
+from amltk.backends.abilities import abilities_of
+from tests.helpers import Boom, Gate, die, echo, wait_at
+
+
+def touch(path: str) -> None:
+    Path(path).touch()
+
+
+def sees_within(path: str, seconds: float) -> bool:
+    """Whether there is such a file, or will be soon."""
+    deadline = time.monotonic() + seconds
+    while not os.path.exists(path) and time.monotonic() < deadline:  # noqa: PTH110
+        time.sleep(0.01)
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def start_a_child_and_wait_at(path: str, gate: str) -> None:
+    with subprocess.Popen(["cat", gate], stdout=subprocess.DEVNULL) as child:
+        Path(path).write_text(f"{os.getpid()} {child.pid}")
+
+
+@pytest.fixture
+def executor(backend: Backend) -> Any:
+    with backend.open() as opened:
+        yield opened
+
+
+def test_the_program_goes_on_while_a_call_is_computed(
+    backend: Backend, executor: Executor, tmp_path: Path
+) -> None:
+    """
+    `in_background`: what the program does after `submit`, the call can see.
+    """
+    path = str(tmp_path / "after")
+    future = executor.submit(sees_within, path, 5.0 if abilities_of(backend).in_background else 0.1)
+    touch(path)
+    assert future.result() is abilities_of(backend).in_background
+
+
+def test_a_call_that_waits_for_a_worker_can_be_cancelled(
+    backend: Backend, executor: Executor, tmp_path: Path
+) -> None:
+    """
+    `cancels_queued`: it is not computed.
+    """
+    if not abilities_of(backend).in_background:
+        assert not abilities_of(backend).cancels_queued  # nothing ever waits
+        return
+    with Gate(tmp_path / "gate") as gate:
+        held = [executor.submit(wait_at, gate.path) for _ in range(2)]
+        gate.hold()
+        queued = [executor.submit(touch, str(tmp_path / str(n))) for n in range(20)]
+        assert queued[-1].cancel() is abilities_of(backend).cancels_queued
+        gate.let_go()
+        wait(held)
+        wait(queued)
+    assert (tmp_path / "19").exists() is not abilities_of(backend).cancels_queued
+
+
+def test_a_call_that_is_computed_is_stopped_with_what_it_started(
+    parallel: Backend, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    `stops_running`: at the end of a run that does not wait, the process that it is in and the
+    process that it has started are gone. Otherwise they go on, and the log says so.
+    """
+    scheduler = Scheduler(parallel)
+    pids = tmp_path / "pids"
+    with Gate(tmp_path / "gate") as gate:
+
+        @scheduler.on_start
+        def begin() -> None:
+            scheduler.submit(start_a_child_and_wait_at, str(pids), gate.path)
+            gate.hold()
+            assert sees_within(str(pids), 10)
+            scheduler.stop()
+
+        scheduler.run(wait=False)
+        _, child = map(int, pids.read_text().split())
+        assert is_alive(child) is not abilities_of(parallel).stops_running
+        goes_on = "start_a_child_and_wait_at() goes on after the run" in caplog.text
+        assert goes_on is not abilities_of(parallel).stops_running
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_calls_are_taken_after_a_worker_has_died(backend: Backend) -> None:
+    """
+    `survives_dead_worker`: in the same run. Where calls are computed in this process, no worker
+    can die without it.
+    """
+    if abilities_of(backend).functions == "any":
+        assert not abilities_of(backend).survives_dead_worker
+        return
+    scheduler = Scheduler(backend)
+    results: list[int] = []
+    scheduler.on_start(lambda: scheduler.submit(die))
+
+    @scheduler.on_future_exception(limit=1)
+    def go_on(*_: object) -> None:
+        scheduler.submit(echo, 5)
+
+    scheduler.on_future_result.add(lambda _, result: results.append(result))
+    scheduler.run(on_exception="ignore")
+    assert (results == [5]) is abilities_of(backend).survives_dead_worker
+
+
+def test_a_worker_that_dies_takes_no_other_call_with_it(backend: Backend, tmp_path: Path) -> None:
+    """
+    `isolates_culprit`: what another worker is computing goes on. It is promised by those alone
+    with whom it is always so.
+    """
+    if not abilities_of(backend).isolates_culprit:
+        return
+    scheduler = Scheduler(backend)
+    ended: list[Any] = []
+    with Gate(tmp_path / "gate") as gate:
+
+        @scheduler.on_start
+        def begin() -> None:
+            scheduler.submit(wait_at, gate.path)
+            gate.hold()
+            scheduler.submit(die)
+
+        @scheduler.on_future_exception
+        def the_culprit_is_gone(_: Future[Any], error: BaseException) -> None:
+            ended.append(error)
+            gate.let_go()
+
+        scheduler.on_future_result.add(lambda _, result: ended.append(result))
+        scheduler.run(on_exception="ignore")
+    assert len(ended) == 2
+    assert ended[1] == ""
+
+
+def test_functions_come_to_the_worker_as_the_backend_says(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    `functions`: a lambda needs the same process or a copy by value; one of a module that exists
+    only here, the same process or a copy of it.
+    """
+    made_up = ModuleType("made_up_module")
+    exec("def function(): return 'found'", vars(made_up))
+    monkeypatch.setitem(sys.modules, "made_up_module", made_up)
+    ways = abilities_of(backend).functions
+    with backend.open() as executor:
+        assert works(executor, lambda: "found") is (ways in {"any", "by value"})
+        assert works(executor, vars(made_up)["function"]) is (ways in {"any", "inherited"})
+        assert executor.submit(echo, 5).result() == 5
+
+
+def works(executor: Executor, function: Callable[[], str]) -> bool:
+    try:
+        return executor.submit(function).result() == "found"
+    except Exception:
+        return False
+
+
+# Executors that somebody else made, and recipes that say nothing.
+
+
+class Silent:
+    """A recipe that does not say what it can do."""
+
+    def open(self) -> Executor:
+        raise Boom
+
+
+def test_of_who_says_nothing_little_is_expected() -> None:
+    """
+    What every executor can, and no more.
+    """
+    assert abilities_of(Silent()) == Abilities()
+
+
+def test_what_is_known_of_a_given_executor() -> None:
+    """
+    Calls in processes can be ended, if they are the run's to end; those in threads cannot.
+    """
+    with ProcessPoolExecutor(1) as pool, ThreadPoolExecutor(1) as threads:
+        assert Given(pool).abilities == Abilities(stops_running=True)
+        assert Given(pool, terminate=False).abilities == Abilities()
+        assert Given(threads).abilities == Abilities(functions="any")
+    for recipe in (Sequential(), Threads(1)):
+        with recipe.open() as executor:
+            assert Given(executor).abilities == recipe.abilities
+
+
+def test_how_functions_come_to_processes_depends_on_how_they_start() -> None:
+    """
+    Only those that are forked inherit what is there.
+    """
+    assert Processes(mp_context="fork").abilities.functions == "inherited"
+    assert Processes(mp_context="spawn").abilities.functions == "by name"
