@@ -7,8 +7,9 @@ import subprocess
 import sys
 import time
 from asyncio import Future
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,8 +18,9 @@ import psutil
 import pytest
 
 from amltk import Scheduler
-from amltk.backends import Abilities, Backend, Given, Processes, Sequential, Threads
+from amltk.backends import Abilities, Backend, Given, Loky, Processes, Sequential, Threads
 from amltk.backends.abilities import abilities_of
+from amltk.backends.loading import RECIPES
 from tests.helpers import Boom, Gate, die, echo, wait_at
 
 
@@ -218,3 +220,57 @@ def test_how_functions_come_to_processes_depends_on_how_they_start() -> None:
     """
     assert Processes(mp_context="fork").abilities.functions == "inherited"
     assert Processes(mp_context="spawn").abilities.functions == "by name"
+
+
+# What the documentation says of them.
+
+PAGE = Path(__file__).parents[2] / "docs" / "backends.md"
+COLUMNS = (
+    "in_background",
+    "cancels_queued",
+    "stops_running",
+    "survives_dead_worker",
+    "isolates_culprit",
+    "messages",
+    "functions",
+)
+LISTED: Mapping[str, object] = {
+    '`Processes("fork")`': Processes(mp_context="fork"),
+    '`Processes("spawn")`': Processes(mp_context="spawn"),
+    '`Processes("forkserver")`': Processes(mp_context="forkserver"),
+    "`Loky()`": Loky(),
+    "`Threads()`": Threads(),
+    "`Sequential()`": Sequential(),
+    "a `ProcessPoolExecutor`": Given(ProcessPoolExecutor()),
+    "a `ThreadPoolExecutor`": Given(ThreadPoolExecutor()),
+    "any other executor": Silent(),
+}
+
+
+def rows_of_the_page() -> dict[str, list[str]]:
+    """What the table says of each backend, as text."""
+    rows = [
+        [cell.strip() for cell in line.strip("| \n").split("|")]
+        for line in PAGE.read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ")
+    ]
+    return {name: cells for names, *cells in rows[1:] for name in names.split(", ")}
+
+
+def test_the_table_says_what_the_backends_say() -> None:
+    """
+    Each row is of a backend, each backend has a row, and each cell is what it says of itself.
+    """
+    rows = rows_of_the_page()
+    assert rows.keys() == LISTED.keys()
+    assert {type(of) for of in LISTED.values()} >= set(RECIPES.values())
+    for name, backend in LISTED.items():
+        said = [getattr(abilities_of(backend), column) for column in COLUMNS]
+        assert rows[name] == [{True: "yes", False: "no"}.get(cell, cell) for cell in said], name
+
+
+def test_the_table_leaves_nothing_out() -> None:
+    """
+    Every ability has a column.
+    """
+    assert set(COLUMNS) == {field.name for field in fields(Abilities)}
