@@ -19,6 +19,7 @@ __all__ = [
     "ExecutorShutdownError",
     "NotPicklableError",
     "PluginError",
+    "PluginNotInstalledError",
     "SchedulerAlreadyRunningError",
     "SchedulerNotRunningError",
     "WorkerLostError",
@@ -72,3 +73,7 @@ class BackendNotInstalledError(AmltkError, ImportError):
 
 class PluginError(AmltkError):
     """Raised when a plugin is used on no task, or on a second one."""
+
+
+class PluginNotInstalledError(PluginError, ImportError):
+    """Raised when a plugin is made whose package is not installed."""

@@ -12,7 +12,6 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -230,19 +229,41 @@ def warned_with_what_was_sent() -> list[str]:
     return shown
 
 
-def test_scikit_learn_hands_filters_on(scheduler: Scheduler) -> None:
+@pytest.mark.parametrize("where", ['processes(1, mp_context="fork")', "threads(1)"])
+def test_scikit_learn_hands_filters_on(where: str, tmp_path: Path) -> None:
     """
-    It reads each filter and makes it anew in the threads that compute for it.
+    It reads each filter and makes it anew in the threads that compute for it: those of a call that
+    has its process to itself are filtered, and to those of another one it is nothing.
     """
-    plugins = WarningFilterPlugin("ignore", message="quiet", module="elsewhere")
-    assert result_of(scheduler, computed_in_parallel, plugins=plugins) == [0, 1, 2, 3]
+    code = f"""
+import warnings
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from sklearn.utils.parallel import Parallel, delayed
+from amltk import Scheduler
+from amltk.scheduling import WarningFilterPlugin
 
+def warn(text):
+    try:
+        warnings.warn(text)
+    except UserWarning:
+        return "raised"
+    return "ignored"
 
-def computed_in_parallel() -> list[int]:
-    parallel: Any = import_module("sklearn.utils.parallel")
-    work = (parallel.delayed(echo)(n) for n in range(4))
-    computed: list[int] = parallel.Parallel(n_jobs=2, prefer="threads")(work)
-    return computed
+def compute():
+    work = (delayed(warn)(text) for text in ("quiet", "loud", "quiet"))
+    return Parallel(n_jobs=2, prefer="threads")(work)
+
+scheduler = Scheduler.with_{where}
+task = scheduler.task(compute, plugins=WarningFilterPlugin("ignore", message="quiet"))
+task.on_result.add(lambda _, result: print(*result))
+scheduler.on_start(task)
+scheduler.run()
+"""
+    with program(tmp_path / "program.py", code) as process:
+        out, err = process.communicate(timeout=50)
+    filtered = "ignored raised ignored" if "processes" in where else "raised raised raised"
+    assert (out, err) == (f"{filtered}\n", "")
 
 
 # Calls beside each other.
