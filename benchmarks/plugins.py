@@ -11,7 +11,7 @@ from functools import partial
 from pairs import Pair, in_turn, seconds
 
 from amltk import CallLimiter, Scheduler, Task, TaskPlugin
-from amltk.scheduling import Retry
+from amltk.scheduling import Retry, WarningFilterPlugin
 
 N_CALLS = 20_000
 MAX_PENDING = 8
@@ -27,6 +27,10 @@ def retry(rounds: int) -> list[Pair]:
 
 def limiter_and_retry(rounds: int) -> list[Pair]:
     return against_none(lambda: [CallLimiter(max_calls=N_CALLS), Retry()], rounds)
+
+
+def warning_filter(rounds: int) -> list[Pair]:
+    return against_none(lambda: [WarningFilterPlugin("error", category=FutureWarning)], rounds)
 
 
 def feeding(rounds: int) -> list[Pair]:

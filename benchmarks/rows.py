@@ -133,6 +133,7 @@ ROWS = (
             ("limiter", "a CallLimiter", "limiter"),
             ("retry", "a Retry", "retry"),
             ("limiter-retry", "both", "limiter_and_retry"),
+            ("warning-filter", "a WarningFilterPlugin", "warning_filter"),
         )
     ),
     Row(

@@ -19,13 +19,14 @@ LAYERS = (
     "events",
     "backends",
     "scheduling.lifecycle scheduling.call scheduling.task_events scheduling.from_config",
+    "scheduling.around scheduling.filtered_warnings",
     "scheduling.outcomes scheduling.on_backend scheduling.run_options scheduling.interrupts",
     "scheduling.attempts scheduling.open_backend scheduling.scheduler_events scheduling.waiting scheduling.feeding",
     "scheduling.task_plugin scheduling.submission scheduling.run scheduling.notebook",
     "scheduling.task",
-    "scheduling.scheduler scheduling.retry",
+    "scheduling.scheduler scheduling.retry scheduling.warning_filter",
     "scheduling",
-    "pynisher rendering testing",
+    "pynisher threadpoolctl rendering testing",
     "_doc",
 )
 """From the bottom up; a module may import from those below, and within its own package here."""

@@ -20,6 +20,7 @@ __all__ = [
     "ExecutorShutdownError",
     "NotPicklableError",
     "PluginError",
+    "PluginNotInstalledError",
     "SchedulerAlreadyRunningError",
     "SchedulerNotRunningError",
     "UnknownKeyError",
@@ -87,3 +88,7 @@ class WrongTypeError(BackendFileError, TypeError):
 
 class PluginError(AmltkError):
     """Raised when a plugin is used on no task, or on a second one."""
+
+
+class PluginNotInstalledError(PluginError, ImportError):
+    """Raised when a plugin is made whose package is not installed."""

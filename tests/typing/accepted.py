@@ -27,6 +27,7 @@ from amltk.scheduling import (
     Retry,
     SubmissionEvent,
     SubmittedEvent,
+    WarningFilterPlugin,
     exponential,
 )
 from amltk.types import Requeue
@@ -286,6 +287,13 @@ def say_why(attempt: int, error: BaseException, wait: float) -> str:
 def note_it(attempt: int, error: BaseException) -> None:
     print(attempt, error)
 
+
+# What is around a call.
+
+quiet = WarningFilterPlugin("ignore", message="a text", category=FutureWarning, append=True)
+assert_type(quiet.copy(), WarningFilterPlugin)
+assert_type(quiet.category, type[Warning])
+scheduler.task(train, plugins=[quiet, WarningFilterPlugin("error", module="numpy", lineno=3)])
 
 # Feeds.
 

@@ -24,6 +24,7 @@ from amltk.scheduling import (
     ResultEvent,
     Retry,
     SubmissionEvent,
+    WarningFilterPlugin,
     exponential,
 )
 from amltk.scheduling.run_options import RunOptions
@@ -374,6 +375,16 @@ Retry(change=takes_text)  # type: ignore[arg-type]
 Retry().attempts = 3  # type: ignore[misc]
 exponential(jitter="0.1")  # type: ignore[arg-type]
 exponential(1, 2)  # type: ignore[call-arg]
+
+# What is around a call.
+
+WarningFilterPlugin()  # type: ignore[call-arg]
+WarningFilterPlugin("explode")  # type: ignore[arg-type]
+WarningFilterPlugin("ignore", category=ValueError)  # type: ignore[arg-type]
+WarningFilterPlugin("ignore", category="UserWarning")  # type: ignore[arg-type]
+WarningFilterPlugin("ignore", message=None)  # type: ignore[arg-type]
+WarningFilterPlugin("ignore", text="a text")  # type: ignore[call-arg]
+WarningFilterPlugin("ignore").action = "error"  # type: ignore[misc]
 
 # Feeds.
 

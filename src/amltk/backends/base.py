@@ -7,7 +7,7 @@ registered or inherited.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -83,20 +83,33 @@ def shut_down(executor: Executor) -> ExecutorShutdownError:
 
 
 @contextmanager
-def needs(package: str, *, extra: str) -> Generator[None]:
+def needs(
+    package: str,
+    *,
+    extra: str,
+    what: str = "This backend",
+    raises: Callable[[str], ImportError] = BackendNotInstalledError,
+) -> Generator[None]:
     """Around the import of what a backend runs on: says what to install if it fails.
 
+    Args:
+        package: What is imported.
+        extra: The extra of ours that brings it.
+        what: What it is that needs it.
+        raises: Makes the error.
+
     Raises:
-        BackendNotInstalledError: If the import fails.
+        BackendNotInstalledError: If the import fails; or what else is to be raised.
     """
     try:
         yield
     except ImportError as error:
-        raise BackendNotInstalledError(
-            f"This backend needs the package {package!r}, which cannot be imported ({error}). "
-            f'Install it with: pip install "amltk[{extra}]"',
-            name=package,
-        ) from error
+        missing = raises(
+            f"{what} needs the package {package!r}, which cannot be imported ({error}). "
+            f'Install it with: pip install "amltk[{extra}]"'
+        )
+        missing.name = package
+        raise missing from error
 
 
 def summary(backend: object) -> str:

@@ -15,6 +15,7 @@ from amltk.scheduling.task_events import (
     SubmittedEvent,
 )
 from amltk.scheduling.task_plugin import CallLimiter, TaskPlugin
+from amltk.scheduling.warning_filter import WarningFilterPlugin
 
 __all__ = [
     "Call",
@@ -33,5 +34,6 @@ __all__ = [
     "SubmittedEvent",
     "Task",
     "TaskPlugin",
+    "WarningFilterPlugin",
     "exponential",
 ]

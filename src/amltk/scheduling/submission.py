@@ -72,7 +72,7 @@ class Submission(Generic[R]):
         return call
 
     def _past(self, plugin: TaskPlugin, call: Call[R]) -> Call[R] | None:
-        if any(plugin is judged for judged in self._judged):
+        if self._judged and any(plugin is judged for judged in self._judged):
             return call
         made = plugin.pre_submit(call)
         if made is not None:
