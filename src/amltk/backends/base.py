@@ -69,7 +69,7 @@ def shut_down(executor: Executor) -> ExecutorShutdownError:
 
 @contextmanager
 def needs(package: str, *, extra: str) -> Generator[None]:
-    """Around the import of what a backend runs on: says what to install if it fails.
+    """Around the import of what a backend or a plugin uses: says what to install if it fails.
 
     Raises:
         BackendNotInstalledError: If the import fails.
@@ -78,7 +78,7 @@ def needs(package: str, *, extra: str) -> Generator[None]:
         yield
     except ImportError as error:
         raise BackendNotInstalledError(
-            f"This backend needs the package {package!r}, which cannot be imported ({error}). "
+            f"This needs the package {package!r}, which cannot be imported ({error}). "
             f'Install it with: pip install "amltk[{extra}]"',
             name=package,
         ) from error

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 from typing import Protocol, runtime_checkable
+
+from amltk.backends.abandoned import abandon
 
 __all__ = ["Terminable", "close_executor", "closed"]
 
@@ -55,8 +57,19 @@ def close_executor(executor: Executor, *, at_once: bool) -> None:
         end_pool(executor)
 
 
+@runtime_checkable
+class HasThreads(Protocol):
+    """What the thread pool of the standard library is known by."""
+
+    _threads: Collection[threading.Thread]
+    """The threads that compute."""
+
+
 def end_pool(executor: Executor) -> None:
-    """End the processes of a pool of the standard library or loky, if it is one."""
+    """End the processes of a pool of the standard library or loky, if it is one.
+
+    If it has threads instead, they are abandoned.
+    """
     pids, watcher = workers_and_watcher(executor)
     try:
         executor.shutdown(wait=False, cancel_futures=True)
@@ -66,6 +79,8 @@ def end_pool(executor: Executor) -> None:
         from amltk.backends.process_trees import end_processes  # noqa: PLC0415
 
         end_processes(pids)
+    if isinstance(executor, HasThreads):
+        abandon(executor._threads)  # noqa: SLF001
     if watcher is not None:
         watcher.join(BOOKKEEPING)
 

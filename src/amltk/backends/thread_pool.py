@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 
 from typing_extensions import ParamSpec, TypeVar, override
 
+from amltk.backends.abandoned import abandon
 from amltk.backends.job import Job
 from amltk.exceptions import ExecutorBrokenError
 
@@ -87,6 +88,7 @@ class ThreadPool(Executor):
     def terminate(self) -> None:
         """Cancel what no thread has begun, and abandon what is being computed."""
         self.shutdown(wait=False, cancel_futures=True)
+        abandon(self._threads)
 
     def _see_to_a_thread(self) -> None:
         if self._idle:
