@@ -11,7 +11,7 @@ from multiprocessing.context import (
 )
 from typing import Literal, TypeAlias
 
-__all__ = ["ProcessContext", "StartMethod", "context_for", "method_of"]
+__all__ = ["ProcessContext", "StartMethod", "context_for", "known", "method_of"]
 
 StartMethod: TypeAlias = Literal["fork", "spawn", "forkserver"]
 """The name of a way; `multiprocessing.set_start_method` describes them."""
@@ -33,8 +33,12 @@ def method_of(how: StartMethod | ProcessContext | None, name: str) -> StartMetho
     Raises:
         ValueError: If this system does not have the start method.
     """
-    method = None if how is None else context_for(how, name).get_start_method()
-    return next((known for known in METHODS if known == method), None)
+    return None if how is None else known(context_for(how, name).get_start_method())
+
+
+def known(method: str | None) -> StartMethod | None:
+    """A name that Python has for a way; `None` for that of somebody else, such as loky."""
+    return next((name for name in METHODS if name == method), None)
 
 
 def context_for(

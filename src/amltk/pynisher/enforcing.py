@@ -32,9 +32,9 @@ def limiter_of(pipe: Connection) -> Limiter:
 def limit_cpu_time(limiter: Limiter, seconds: float) -> None:
     """Have this process end when it has used up so much CPU time from now on.
 
-    A timer sees to that, to the hundredth of a second, and whatever the process does in C. What
-    pynisher sets knows whole seconds only, rounded up here. It is for the processes that this one
-    starts, which inherit it, and for when somebody puts the timer to another use.
+    What pynisher sets knows whole seconds only, rounded up here. A timer is as exact as the system
+    counts, whatever the process does in C; but those that it starts do not inherit it, and somebody
+    may put it to another use.
     """
     whole = math.ceil(time.process_time() + seconds)
     soft, hard = (math.inf if n == resource.RLIM_INFINITY else n for n in limits_of_cpu_time())

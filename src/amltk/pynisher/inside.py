@@ -31,8 +31,8 @@ __all__ = ["Order", "live"]
 Plain: TypeAlias = tuple[Callable[..., Any], tuple[object, ...], Mapping[str, object]]
 """A function and its arguments."""
 
-COULD_NOT_LOAD = ("failed to map segment", "cannot allocate memory")
-"""What an `ImportError` says when a library did not get its memory."""
+WITHOUT_MEMORY = ("failed to map segment", "cannot allocate memory", "can't start new thread")
+"""What Python says when a library or a thread did not get its memory."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,13 @@ def live(pipe: Connection, order: Order) -> None:
         pipe: Where the outcome goes.
         order: What to do.
     """
+    try:
+        make_the_call(pipe, order)
+    except BaseException:  # noqa: BLE001 - it cannot even say what happened, so it prints nothing
+        os._exit(1)
+
+
+def make_the_call(pipe: Connection, order: Order) -> None:
     leave_signals_alone()
     os.setsid()  # what it starts is found by that, whoever its parent is by then
     end_with_parent()
@@ -128,7 +135,7 @@ def is_out_of_memory(error: BaseException | None) -> bool:
             return is_out_of_memory(error.__cause__)
         case OSError():
             return error.errno == errno.ENOMEM
-        case ImportError():
-            return any(words in str(error).lower() for words in COULD_NOT_LOAD)
+        case ImportError() | RuntimeError():
+            return any(words in str(error).lower() for words in WITHOUT_MEMORY)
         case _:
             return False

@@ -10,7 +10,8 @@ from typing_extensions import TypeVar
 
 from amltk.backends.start_method import StartMethod
 from amltk.callbacks import name_of
-from amltk.pynisher.limits import Bounds, Limits
+from amltk.pynisher.limited_process import call_within
+from amltk.pynisher.limits import Limits
 
 __all__ = ["Limited", "limited"]
 
@@ -44,12 +45,7 @@ class Limited:
             WorkerLostError: If its process died of anything else.
             NotPicklableError: If it cannot be sent to the process, or what came of it back.
         """
-        from amltk.pynisher.limited_process import call_within  # noqa: PLC0415
-
-        bounds = Bounds.of(self.limits)
-        if not bounds.by_kind():
-            return self.function(*args, **kwargs)
-        return call_within(bounds, self.start_method, self.function, args, kwargs)
+        return call_within(self.limits, self.start_method, self.function, args, kwargs)
 
 
 def limited(

@@ -18,16 +18,16 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
-from multiprocessing import forkserver, get_context, process
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from amltk.backends.abandoned import ended_when_abandoned
 from amltk.backends.base import needs
 from amltk.backends.payload import pack_call, unpack_outcome
 from amltk.backends.process_trees import end_processes
-from amltk.backends.start_method import ProcessContext, StartMethod, context_for
-from amltk.backends.worker_process import death_of, how_it_ended, start
+from amltk.backends.start_method import ProcessContext, StartMethod
+from amltk.backends.worker_process import death_of, how_it_ended
 from amltk.callbacks import name_of
 from amltk.exceptions import (
     CpuTimeoutException,
@@ -36,10 +36,11 @@ from amltk.exceptions import (
     WorkerLostError,
 )
 from amltk.pynisher.inside import Order, live
-from amltk.pynisher.limits import Bounds
+from amltk.pynisher.limits import Bounds, Limits
 from amltk.pynisher.mailbox import Mailbox
 from amltk.pynisher.packing import dumps
-from amltk.scheduling.interrupts import CALLS_USER_CODE
+from amltk.pynisher.starting import context_here, started
+from amltk.scheduling import interrupts
 
 __all__ = ["call_within"]
 
@@ -58,19 +59,29 @@ PIECE = 1 << 20
 LOOK = 3600.0
 """Seconds that are waited at once: the system cannot wait for weeks."""
 
-OUT_OF_CPU_TIME = (signal.SIGPROF, signal.SIGXCPU)
-OUT_OF_MEMORY = (signal.SIGSEGV, signal.SIGABRT)
-"""What code dies of that does not look whether it got the memory it asked for."""
+OUT_OF_CPU_TIME = (-signal.SIGPROF, -signal.SIGXCPU)
+"""How a process ends that has used up its CPU time."""
+
+OUT_OF_MEMORY = (-signal.SIGSEGV, -signal.SIGABRT, 1)
+"""How one ends whose libraries crash, or leave the program, when they do not get their memory:
+OpenBLAS, for one, says so and exits with 1."""
 
 
 def call_within(
-    bounds: Bounds,
+    limits: Limits,
     method: StartMethod | None,
     function: Callable[..., Any],
     args: tuple[object, ...],
     kwargs: Mapping[str, object],
 ) -> Any:
-    """Call a function in a process of its own; returns or raises what it did, or what it hit."""
+    """Call a function in a process of its own; returns or raises what it did, or what it hit.
+
+    Without any limits there is no process.
+    """
+    held_back = interrupts.held_back
+    bounds = Bounds.of(limits)
+    if not bounds.by_kind():
+        return function(*args, **kwargs)
     with needs("pynisher", extra="pynisher"):
         import_module("pynisher.limiters")  # here, where every process that is forked has it
     context = context_here(method)
@@ -81,7 +92,7 @@ def call_within(
     limited = LimitedProcess(Order(name_of(function), sent, bounds), context)
     try:
         with ended_when_abandoned(limited.pid):
-            packed = limited.outcome(begun)
+            packed = limited.outcome(begun, held_back)
     finally:
         limited.end()
     if packed is None:
@@ -90,18 +101,6 @@ def call_within(
     if error is not None:
         raise error
     return result
-
-
-def context_here(method: StartMethod | None) -> ProcessContext:
-    """How processes are started in this one, which may be a worker."""
-    context = context_for(method)
-    if context.get_start_method() == "forkserver":
-        try:
-            forkserver.ensure_running()  # before the time of the call counts
-        except ChildProcessError:
-            # It runs, but for the process that this one was forked from. Python sees no difference.
-            return get_context("spawn")
-    return context
 
 
 class LimitedProcess:
@@ -115,27 +114,30 @@ class LimitedProcess:
     def __init__(self, order: Order, context: ProcessContext) -> None:
         self._order = order
         self._method = context.get_start_method()
-        with starting:
-            reader, writer = context.Pipe(duplex=False)
-            self._process = context.Process(target=live, args=(writer, order), daemon=True)
-            start_here(self._process, self._method)
-            writer.close()
-        self._reader: Connection = reader
+        self._process, self._reader = started(context, live, order)
         self._mailbox = Mailbox()
         self.pid: int = pid_of(self._process)
         self._death, self._owns_death = death_of(self.pid, self._process.sentinel)
         self._exitcode: int | None = None
 
-    def outcome(self, begun: float) -> bytes | None:
+    def outcome(self, begun: float, held_back: int) -> bytes | None:
         """Wait for what comes of the call, packed; `None` if the process dies before.
 
+        Args:
+            begun: When the call began, on the monotonic clock.
+            held_back: How often Ctrl-C had been held back then.
+
         Raises:
-            WallTimeoutException: If it takes too long since `begun`, on the monotonic clock.
+            WallTimeoutException: If it takes too long.
+            KeyboardInterrupt: If this is where Ctrl-C goes, and it came since then.
         """
+        hears_ctrl_c = threading.current_thread() is threading.main_thread()
         seconds = self._order.bounds.wall_time
         until = None if seconds is None else begun + seconds
         watched = [self._reader.fileno(), self._death]
         while self._mailbox.outcome is None:
+            if hears_ctrl_c and interrupts.held_back > held_back:
+                raise KeyboardInterrupt
             left = LOOK if until is None else until - time.monotonic()
             if left <= 0:
                 raise WallTimeoutException(
@@ -173,17 +175,17 @@ class LimitedProcess:
     def why_it_died(self) -> Exception:
         """What to say of a process that ended before its call did."""
         name, bounds, how = self._order.name, self._order.bounds, how_it_ended(self._exitcode)
-        by = -(self._exitcode or 0)
-        if bounds.cpu_time is not None and by in OUT_OF_CPU_TIME:
+        code = self._exitcode
+        if bounds.cpu_time is not None and code in OUT_OF_CPU_TIME:
             return CpuTimeoutException(
                 f"{name}() was ended, since it has used up its `cpu_time_limit` of "
                 f"{bounds.cpu_time:g} s. Give it more time, or less to do."
             )
-        if bounds.memory is not None and (by in OUT_OF_MEMORY or self._mailbox.is_setting_up):
+        if bounds.memory is not None and (code in OUT_OF_MEMORY or self._mailbox.is_setting_up):
             return MemoryLimitException(
                 f"The process of {name}() died ({how}) with a `memory_limit` of {bounds.memory:,} "
-                "bytes. Programs do so that cannot go on without the memory that they ask for. "
-                "Give it more; if it dies nevertheless, this was not the reason."
+                "bytes. Libraries do that which cannot go on without the memory they ask for. "
+                "Give it more; if it dies all the same, this was not the reason."
             )
         return WorkerLostError(
             f"The limited process {self.pid} of {name}() died ({how}) before the call had an "
@@ -200,45 +202,16 @@ class LimitedProcess:
 
 
 # Ctrl-C in a call that runs in the thread of the run interrupts it there.
-CALLS_USER_CODE.add(LimitedProcess.outcome.__code__)
-
-# Threads start processes one after the other: none is forked with the pipes of another one, and
-# what belongs to all threads is changed by one of them at a time.
-starting = threading.Lock()
+interrupts.CALLS_USER_CODE.add(LimitedProcess.outcome.__code__)
 
 
-def make_starting_possible() -> None:
-    """In a process that was forked while a thread had the lock, which is not there any more."""
-    global starting  # noqa: PLW0603
-    starting = threading.Lock()
-
-
-os.register_at_fork(after_in_child=make_starting_possible)
-
-
-def start_here(limited: process.BaseProcess, method: str) -> None:
-    """Start a process, even where the worker that this one is must not have any, says Python.
-
-    It fears for them because nobody would end them. Ours end with it.
-    """
-    this = process.current_process()
-    was = this.daemon
-    if was:
-        this.daemon = False
-    try:
-        start(limited, method)
-    finally:
-        if was:
-            this.daemon = was
-
-
-def pid_of(limited: process.BaseProcess) -> int:
+def pid_of(limited: BaseProcess) -> int:
     if limited.pid is None:
         raise ValueError(f"{limited!r} has not been started.")
     return limited.pid
 
 
-def exitcode_of(limited: process.BaseProcess) -> int | None:
+def exitcode_of(limited: BaseProcess) -> int | None:
     """How a process that is gone has ended."""
     until = time.monotonic() + EXIT_CODE
     # Another thread that starts a process collects all exit codes, and may have it already without
