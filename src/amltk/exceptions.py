@@ -8,6 +8,7 @@ that already handles it keeps working.
 from __future__ import annotations
 
 from concurrent.futures import BrokenExecutor
+from typing import Self
 
 from typing_extensions import override
 
@@ -15,15 +16,19 @@ __all__ = [
     "AmltkError",
     "BackendFileError",
     "BackendNotInstalledError",
+    "CpuTimeoutException",
     "EventNotKnownError",
     "ExecutorBrokenError",
     "ExecutorShutdownError",
+    "MemoryLimitException",
     "NotPicklableError",
     "PluginError",
     "PluginNotInstalledError",
     "SchedulerAlreadyRunningError",
     "SchedulerNotRunningError",
+    "TimeoutException",
     "UnknownKeyError",
+    "WallTimeoutException",
     "WorkerLostError",
     "WrongThreadError",
     "WrongTypeError",
@@ -92,3 +97,24 @@ class PluginError(AmltkError):
 
 class PluginNotInstalledError(PluginError, ImportError):
     """Raised when a plugin is made whose package is not installed."""
+
+
+class TimeoutException(AmltkError, TimeoutError):  # noqa: N818 - the name that users know
+    """Raised when a call has had all the time that it was given."""
+
+
+class WallTimeoutException(TimeoutException):
+    """Raised when a call has not ended in the time that it was given."""
+
+
+class CpuTimeoutException(TimeoutException):
+    """Raised when a call has used up the CPU time that it was given."""
+
+
+class MemoryLimitException(AmltkError, MemoryError):  # noqa: N818 - as above
+    """Raised when a call needs more memory than it was given."""
+
+    @override
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        # What tblib makes of a `MemoryError` that does not say this cannot be unpickled.
+        return type(self), self.args

@@ -24,6 +24,9 @@ __all__ = [
     "outcome_of",
     "pack_call",
     "pack_error",
+    "pack_result",
+    "said",
+    "unpack_call",
     "unpack_outcome",
 ]
 
@@ -69,13 +72,9 @@ def outcome_of(
 ) -> Packed:
     """Compute a packed call, in the worker, and pack what comes of it."""
     try:
-        function, args, kwargs = pickle.loads(packed_call)
-    except BaseException as error:  # noqa: BLE001
-        unreadable = NotPicklableError(
-            f"A worker cannot unpickle the call it got: {said(error)}. The function has to be "
-            "importable in the worker under the name it was defined with."
-        )
-        return pack_error(unreadable, error, dumps)
+        function, args, kwargs = unpack_call(packed_call)
+    except NotPicklableError as error:
+        return pack_error(error, error.__cause__ or error, dumps)
     try:
         result = function(*args, **kwargs)
     except BaseException as error:  # noqa: BLE001
@@ -83,9 +82,28 @@ def outcome_of(
     return pack_result(function, result, dumps)
 
 
+def unpack_call(packed_call: Packed) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """Unpickle a function with its arguments, in the worker.
+
+    Raises:
+        NotPicklableError: If that cannot be done here.
+    """
+    try:
+        function, args, kwargs = pickle.loads(packed_call)
+    except BaseException as error:
+        raise NotPicklableError(
+            f"A worker cannot unpickle the call it got: {said(error)}. The function has to be "
+            "importable in the worker under the name it was defined with."
+        ) from error
+    return function, args, kwargs
+
+
 def pack_result(
-    function: Callable[..., object], result: object, dumps: Callable[[object], Packed]
+    function: Callable[..., object],
+    result: object,
+    dumps: Callable[[object], Packed],
 ) -> Packed:
+    """Pickle what a call returned, or else an error that says why it cannot be."""
     try:
         return dumps((None, result))
     except BaseException as error:  # noqa: BLE001

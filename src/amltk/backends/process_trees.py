@@ -16,19 +16,24 @@ import psutil
 __all__ = ["end_processes"]
 
 GRACE = 0.3
-"""Seconds between asking processes to end and making them."""
+"""Seconds between asking processes to end and making them, and then until they have."""
 
 GLANCE = 0.002
 """Seconds between two looks at whether they are gone."""
 
 
-def end_processes(pids: Iterable[int]) -> None:
-    """End these processes and all that descend from them; returns when they are gone."""
+def end_processes(pids: Iterable[int], *, grace: float = GRACE) -> None:
+    """End these processes and all that descend from them; returns when they are gone.
+
+    Args:
+        pids: The processes.
+        grace: Seconds between asking them to end and making them.
+    """
     doomed = freeze(pids)
     for process in doomed:
         attempt(process.terminate)
         attempt(process.resume)
-    for process in those_left(doomed, seconds=GRACE):
+    for process in those_left(doomed, seconds=grace):
         attempt(process.kill)
     those_left(doomed, seconds=GRACE)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 from typing import Protocol, runtime_checkable
+
+from amltk.backends.abandoned import abandon
 
 __all__ = ["Terminable", "can_be_ended", "close_executor", "closed"]
 
@@ -60,8 +62,19 @@ def can_be_ended(executor: Executor) -> bool:
     return isinstance(executor, Terminable | ProcessPool)
 
 
+@runtime_checkable
+class HasThreads(Protocol):
+    """What the thread pool of the standard library is known by."""
+
+    _threads: Collection[threading.Thread]
+    """The threads that compute."""
+
+
 def end_pool(executor: Executor) -> None:
-    """End the processes of a pool of the standard library or loky, if it is one."""
+    """End the processes of a pool of the standard library or loky, if it is one.
+
+    If it has threads instead, they are abandoned.
+    """
     pids, watcher = workers_and_watcher(executor)
     try:
         executor.shutdown(wait=False, cancel_futures=True)
@@ -71,6 +84,8 @@ def end_pool(executor: Executor) -> None:
         from amltk.backends.process_trees import end_processes  # noqa: PLC0415
 
         end_processes(pids)
+    if isinstance(executor, HasThreads):
+        abandon(executor._threads)  # noqa: SLF001
     if watcher is not None:
         watcher.join(BOOKKEEPING)
 

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from typing_extensions import ParamSpec, TypeVar, override
 
+from amltk.backends.abandoned import abandon
 from amltk.backends.abilities import Abilities
 from amltk.backends.job import Job
 from amltk.exceptions import ExecutorBrokenError
@@ -87,6 +88,11 @@ class ThreadPool(Executor):
         for thread in self._threads if wait else ():
             thread.join()
         atexit.unregister(self.shutdown)
+
+    def terminate(self) -> None:
+        """Cancel what no thread has begun, and abandon what is being computed."""
+        self.shutdown(wait=False, cancel_futures=True)
+        abandon(self._threads)
 
     def _see_to_a_thread(self) -> None:
         if self._idle:

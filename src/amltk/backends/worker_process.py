@@ -18,7 +18,7 @@ from amltk.backends.start_method import ProcessContext
 from amltk.backends.worker import STOP, WorkerPlan, serve
 from amltk.callbacks import name_of
 
-__all__ = ["WorkerProcess"]
+__all__ = ["WorkerProcess", "death_of", "how_it_ended", "start"]
 
 EXIT_CODE = 1.0
 """Seconds that the exit code of a process that is gone may take to arrive."""
@@ -94,24 +94,18 @@ class WorkerProcess:
     def death_before_ready(self) -> str:
         """What to say of a worker that never got to its first call."""
         return (
-            f"A worker process ended ({self._how()}) before it was ready. With the start methods "
-            "'spawn' and 'forkserver' the program has to keep what it runs under "
+            f"A worker process ended ({how_it_ended(self.exitcode)}) before it was ready. With the "
+            "start methods 'spawn' and 'forkserver' the program has to keep what it runs under "
             '`if __name__ == "__main__":`, since workers import it'
         )
 
     def death_during(self, function: Callable[..., object]) -> str:
         """What to say of a worker that died with a call."""
         return (
-            f"The worker process {self.pid} died ({self._how()}) while it computed "
+            f"The worker process {self.pid} died ({how_it_ended(self.exitcode)}) while it computed "
             f"{name_of(function)}(). This call is lost and was not started again; others are not "
             "affected. If it ran out of memory, use fewer workers or smaller calls."
         )
-
-    def _how(self) -> str:
-        code = self.exitcode
-        if code is None or code >= 0:
-            return f"exit code {code}"
-        return f"killed by {signal.Signals(-code).name}"
 
 
 def start(process: BaseProcess, method: str) -> None:
@@ -134,3 +128,13 @@ def death_of(pid: int, sentinel: int) -> tuple[int, bool]:
         return os.pidfd_open(pid), True
     except (AttributeError, OSError):
         return sentinel, False
+
+
+def how_it_ended(exitcode: int | None) -> str:
+    """What the exit code of a process says, in words."""
+    if exitcode is None or exitcode >= 0:
+        return f"exit code {exitcode}"
+    try:
+        return f"killed by {signal.Signals(-exitcode).name}"
+    except ValueError:  # the most of the real-time signals have no name
+        return f"killed by signal {-exitcode}"

@@ -19,7 +19,11 @@ from amltk.callbacks import repeat
 from amltk.events import Subscriber
 from amltk.pace import Pace
 
-__all__ = ["ctrl_c_goes_to"]
+__all__ = ["CALLS_USER_CODE", "ctrl_c_goes_to", "held_back"]
+
+held_back = 0
+"""How often Ctrl-C has found the program in our book-keeping, and was not raised. Whoever goes on to
+wait for code of the user looks whether that happened since it began, and raises it there."""
 
 CALLS_USER_CODE = {f.__code__ for f in (Subscriber.emit, repeat, Pace.due, run_job)}
 """The functions of ours out of which code of the user is called."""
@@ -42,6 +46,7 @@ def ctrl_c_goes_to(
     presses = 0
 
     def handle(_signal: int, frame: FrameType | None) -> None:
+        global held_back  # noqa: PLW0603
         nonlocal presses
         presses += 1
         if presses > 1:
@@ -50,6 +55,7 @@ def ctrl_c_goes_to(
             interrupt(KeyboardInterrupt())  # told even if it is raised: some code swallows it
         if presses > 1 or is_user_code(frame):
             raise KeyboardInterrupt
+        held_back += 1
 
     before = signal.signal(signal.SIGINT, handle)
     try:

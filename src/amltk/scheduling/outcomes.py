@@ -90,6 +90,10 @@ class Owner(Protocol):
         """Tell the owner's subscribers that the call was submitted."""
         ...
 
+    def attempt_failed(self, error: BaseException, /) -> None:
+        """An attempt failed, whether or not there is to be another; nobody has been told yet."""
+        ...
+
     def again(self, error: BaseException, /) -> float | None:
         """An attempt failed: in how many seconds to attempt the call again; `None` for never."""
         ...

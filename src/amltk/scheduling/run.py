@@ -193,6 +193,8 @@ class Run:
             self._settle_failed(future, error)
 
     def _settle_failed(self, future: CallFuture[Any], error: BaseException) -> None:
+        if future.owner is not None:
+            future.owner.attempt_failed(error)
         seconds = self._seconds_until_again(future, error)
         if not future.done():  # or else a callback that heard of the attempt has cancelled it
             if seconds is None:
@@ -201,7 +203,7 @@ class Run:
                 self._waiting.add(future, error, seconds)
 
     def _seconds_until_again(self, future: CallFuture[Any], error: BaseException) -> float | None:
-        if future.owner is None or not self.life.takes_work:
+        if future.owner is None or future.done() or not self.life.takes_work:
             return None
         try:
             return future.owner.again(error)

@@ -95,16 +95,25 @@ class Submission(Generic[R]):
 
     # What a run asks and tells the owner of a call.
 
+    def attempt_failed(self, error: BaseException, /) -> None:
+        """Tell the plugins what became of an attempt."""
+        self._n_lost += is_loss(error)
+        for agreed in tuple(self._agreed):
+            failure = self._failure(agreed, error)
+            guarded(self._task.scheduler.report, agreed.plugin.failure_heard, failure)
+
     def again(self, error: BaseException, /) -> float | None:
         """Ask the plugins whether to attempt the call again, and when."""
-        self._n_lost += is_loss(error)
-        for position, (plugin, _, made) in enumerate(self._agreed):
-            again = plugin.attempt_failed(Failure(made, error, self._attempt, self._n_lost))
+        for position, agreed in enumerate(self._agreed):
+            again = agreed.plugin.attempt_failed(self._failure(agreed, error))
             if again is not None:
                 self._attempt += not is_loss(error)
                 self._begin_again(position, again.call)
                 return again.wait
         return None
+
+    def _failure(self, agreed: Agreed[R], error: BaseException) -> Failure[R]:
+        return Failure(agreed.made, error, self._attempt, self._n_lost)
 
     def _begin_again(self, position: int, call: Call[R]) -> None:
         later = [agreed.plugin for agreed in self._agreed[position + 1 :]]

@@ -33,6 +33,13 @@ from amltk.scheduling.task_plugin import TaskPlugin
 if TYPE_CHECKING:
     from rich.tree import Tree
 
+    from amltk.exceptions import (
+        CpuTimeoutException,
+        MemoryLimitException,
+        TimeoutException,
+        WallTimeoutException,
+    )
+
 __all__ = ["TakesCalls", "Task"]
 
 P = ParamSpec("P", default=...)
@@ -269,6 +276,22 @@ class Task(Generic[P, R]):
         self, event: Literal["gave-up"], /, **options: Unpack[CallbackOptions]
     ) -> Subscriber[[int, BaseException]]: ...
     @overload
+    def on(
+        self, event: Literal["pynisher-timeout"], /, **options: Unpack[CallbackOptions]
+    ) -> Subscriber[[TimeoutException]]: ...
+    @overload
+    def on(
+        self, event: Literal["pynisher-wall-time-limit"], /, **options: Unpack[CallbackOptions]
+    ) -> Subscriber[[WallTimeoutException]]: ...
+    @overload
+    def on(
+        self, event: Literal["pynisher-cpu-time-limit"], /, **options: Unpack[CallbackOptions]
+    ) -> Subscriber[[CpuTimeoutException]]: ...
+    @overload
+    def on(
+        self, event: Literal["pynisher-memory-limit"], /, **options: Unpack[CallbackOptions]
+    ) -> Subscriber[[MemoryLimitException]]: ...
+    @overload
     def on(self, event: Event[Q], /, **options: Unpack[CallbackOptions]) -> Subscriber[Q]: ...
     def on(
         self, event: Event[Q] | str, /, **options: Unpack[CallbackOptions]
@@ -293,6 +316,9 @@ class Task(Generic[P, R]):
     def announce(self, future: CallFuture[Any], failed: Callable[[BaseException], None], /) -> None:
         """Tell the subscribers that the call was submitted."""
         guarded(failed, self._submitted.emit, future, *future.call.args, **future.call.kwargs)
+
+    def attempt_failed(self, error: BaseException, /) -> None:
+        """Without plugins, nobody else needs to know."""
 
     def again(self, error: BaseException, /) -> None:  # noqa: ARG002
         """Without plugins, nothing is attempted twice."""

@@ -98,8 +98,20 @@ class TaskPlugin(ABC):
             call: The call that this plugin was asked about.
         """
 
-    def attempt_failed(self, failure: Failure[R], /) -> Again[R] | None:  # noqa: ARG002
+    def failure_heard(self, failure: Failure[R], /) -> None:  # noqa: B027 - as above
         """An attempt at a call raised, or was lost with its worker; nobody has been told yet.
+
+        Each plugin that let the call through hears of each attempt, before any of them is asked
+        whether there is to be another one.
+
+        Args:
+            failure: What this plugin made of the call, and what became of that.
+        """
+
+    def attempt_failed(self, failure: Failure[R], /) -> Again[R] | None:  # noqa: ARG002
+        """Say whether to attempt a call again, after `failure_heard`.
+
+        Plugins are asked in their order, until one of them says yes.
 
         Args:
             failure: What this plugin made of the call, and what became of that.

@@ -1,0 +1,9 @@
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+class Limiter:
+    @staticmethod
+    def create(func: Callable[..., Any], output: Connection[Any, Any]) -> Limiter: ...
+    def limit_memory(self, memory: int) -> None: ...
+    def limit_cpu_time(self, cpu_time: int, interval: int = ...) -> None: ...
