@@ -14,6 +14,11 @@ from typing_extensions import override
 __all__ = [
     "AmltkError",
     "BackendNotInstalledError",
+    "CommAnswerError",
+    "CommClosedError",
+    "CommError",
+    "CommNotAnsweredError",
+    "CommTimeoutError",
     "EventNotKnownError",
     "ExecutorBrokenError",
     "ExecutorShutdownError",
@@ -72,3 +77,23 @@ class BackendNotInstalledError(AmltkError, ImportError):
 
 class PluginError(AmltkError):
     """Raised when a plugin is used on no task, or on a second one."""
+
+
+class CommError(AmltkError):
+    """Base of the errors of messages between a call and its scheduler."""
+
+
+class CommClosedError(CommError, ConnectionError):
+    """Raised when somebody is spoken to who does not listen: not any more, or never did."""
+
+
+class CommTimeoutError(CommError, TimeoutError):
+    """Raised when a request was not answered in time."""
+
+
+class CommNotAnsweredError(CommError):
+    """Raised when nobody is going to answer a request."""
+
+
+class CommAnswerError(CommError, RuntimeError):
+    """Raised when a message is answered that is no request, or that has been answered."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from asyncio import Future
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Literal, Protocol, overload
 
@@ -32,6 +32,9 @@ from amltk.scheduling.task_plugin import TaskPlugin
 
 if TYPE_CHECKING:
     from rich.tree import Tree
+
+    from amltk.scheduling.comm_msg import Msg
+    from amltk.scheduling.companions import Attempt, Companion
 
 __all__ = ["TakesCalls", "Task"]
 
@@ -269,6 +272,13 @@ class Task(Generic[P, R]):
         self, event: Literal["gave-up"], /, **options: Unpack[CallbackOptions]
     ) -> Subscriber[[int, BaseException]]: ...
     @overload
+    def on(
+        self,
+        event: Literal["comm-message", "comm-request", "comm-close"],
+        /,
+        **options: Unpack[CallbackOptions],
+    ) -> Subscriber[[Msg[Any]]]: ...
+    @overload
     def on(self, event: Event[Q], /, **options: Unpack[CallbackOptions]) -> Subscriber[Q]: ...
     def on(
         self, event: Event[Q] | str, /, **options: Unpack[CallbackOptions]
@@ -285,6 +295,10 @@ class Task(Generic[P, R]):
         return self.emitter.on(event, **options)
 
     # What a run tells the owner of a call.
+
+    def accompany(self, attempt: Attempt[R2], /) -> tuple[Call[R2], Sequence[Companion]]:
+        """Without plugins, calls are alone."""
+        return attempt.call, ()
 
     def took_off(self, future: CallFuture[Any], /) -> None:
         """The call was given to the executor; nobody has been told yet."""
