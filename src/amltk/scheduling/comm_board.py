@@ -135,6 +135,10 @@ class Board:
         self._run.soon(self._deliver)
 
 
+NOTHING: Frame = (-2, bytearray())
+"""In the place of a frame that has been dealt with."""
+
+
 def refused(line: SocketLine, kind: int, content: bytearray) -> Frame:
     """A frame, unless it is a request that would wait for the very thread that waits for it."""
     if kind != REQUEST:
@@ -147,7 +151,3 @@ def refused(line: SocketLine, kind: int, content: bytearray) -> Frame:
         )
     )
     return NOTHING
-
-
-NOTHING: Frame = (-2, bytearray())
-"""In the place of a frame that has been dealt with."""

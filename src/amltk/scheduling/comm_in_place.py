@@ -12,8 +12,8 @@ import threading
 from amltk.exceptions import CommClosedError
 from amltk.scheduling.comm_board import Board
 from amltk.scheduling.comm_peer import GONE, understood
-from amltk.scheduling.comm_talk import ENDED, Talk
-from amltk.scheduling.comm_wire import GOODBYE, Frame
+from amltk.scheduling.comm_talk import Talk
+from amltk.scheduling.comm_wire import Frame
 
 __all__ = ["InPlace"]
 
@@ -57,22 +57,16 @@ class InPlace:
             content, lambda kind, answer: answers.append((kind, bytearray(answer)))
         )
         self._talk.raise_interrupt()
-        if not answers:  # the call was cancelled meanwhile
-            raise CommClosedError(GONE)
         return understood(*answers[0])
 
     def close(self) -> None:
         """Say goodbye."""
         if self._is_open:
             self._is_open = self._talk.is_in_place = False
-            self._talk.hear(self, GOODBYE, bytearray())
-            self._talk.hear(self, ENDED, bytearray())
-
-    def say(self, data: bytes) -> None:
-        """Nothing is ever said on this line: requests are answered by hand."""
+            self._talk.hear_end(with_goodbye=True)
 
     def _require_open(self) -> None:
-        if not self._is_open or self._talk.is_over:
+        if not self._is_open or self._talk.is_deaf:
             raise CommClosedError(GONE)
 
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Protocol
 
@@ -79,10 +79,13 @@ class CommServer:
     def __init__(self, address: str, ears: Ears) -> None:
         self.key: bytes = secrets.token_bytes(PROOF)
         """The secret of the run."""
-        self._listener = listening(address)
+        self._files = ExitStack()  # all that is open as long as this
+        with ExitStack() as undo:
+            undo.push(self._files)
+            self._open(address)
+            undo.pop_all()
         self.port: int = self._listener.getsockname()[1]
         self._ears = ears
-        self._selector = selectors.DefaultSelector()
         self._lines: dict[Talk, list[SocketLine]] = {}
         self._strangers: dict[SocketLine, float] = {}  # with the time when they have to go
         self._orders: deque[Callable[[], None]] = deque()
@@ -90,11 +93,17 @@ class CommServer:
         self._awake = False
         self._closed = False
         self._lock = threading.RLock()
-        self._wake_reader, self._wake_writer = os.pipe()
-        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._woken)
-        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         self._thread = threading.Thread(target=self._serve, name="amltk-comm", daemon=True)
         self._thread.start()
+
+    def _open(self, address: str) -> None:
+        self._listener = self._files.enter_context(listening(address))
+        self._selector = self._files.enter_context(selectors.DefaultSelector())
+        self._wake_reader, self._wake_writer = os.pipe()
+        self._files.callback(os.close, self._wake_reader)
+        self._files.callback(os.close, self._wake_writer)
+        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._woken)
+        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
     # What other threads call.
 
@@ -296,10 +305,7 @@ class CommServer:
             self._listener.shutdown(socket.SHUT_RDWR)
         with self._lock:
             self._closed = True
-            self._listener.close()
-            self._selector.close()
-            os.close(self._wake_reader)
-            os.close(self._wake_writer)
+            self._files.close()
 
 
 def listening(address: str) -> socket.socket:

@@ -115,14 +115,21 @@ class Talk:
         self._timer: Timer | None = None
         self._questions: dict[object, Question] = {}
 
+    @property
+    def is_deaf(self) -> bool:
+        """Whether nobody listens any more: it is over, or the call has just been cancelled."""
+        return self.is_over or self._attempt.future.done()
+
     # What the call says.
 
     def hear(self, line: Line, kind: int, content: bytearray) -> None:
         """Take what came in on a line."""
         self._n_heard += 1
-        if self.is_over:
+        if kind == ENDED:
+            self.hear_end()
+        elif self.is_deaf:
             return
-        if kind == MESSAGE:
+        elif kind == MESSAGE:
             self.hear_message(content)
         elif kind == REQUEST:
             number = bytes(content[: NUMBER.size])
@@ -132,9 +139,6 @@ class Talk:
             )
         elif kind == GOODBYE:
             self._said_goodbye = True
-        elif kind == ENDED:
-            self._n_ended += 1
-            self._look_whether_over()
 
     def hear_message(self, content: bytearray | bytes) -> None:
         """Tell everybody of a message."""
@@ -147,7 +151,7 @@ class Talk:
 
     def hear_request(
         self, content: bytearray | bytes, reply: Callable[[int, bytes], None]
-    ) -> Question:
+    ) -> None:
         """Tell everybody of a request.
 
         Args:
@@ -165,11 +169,17 @@ class Talk:
             data = unpack(content, f"a request of {self.identifier}")
         except NotPicklableError as error:
             question.fail(error)
-            return question
+            return
         why_not = self._ask(self._msg(data, question))
         if why_not is not None:
-            question.fail(CommNotAnsweredError(f"Nobody answers {data!r:.200}: {why_not}."))
-        return question
+            question.fail(CommNotAnsweredError(f"Nobody answers the request: {why_not}."))
+
+    def hear_end(self, *, with_goodbye: bool = False) -> None:
+        """A line has ended, and all that came in on it was heard."""
+        self._said_goodbye = self._said_goodbye or with_goodbye
+        self._n_ended += 1
+        if not self.is_over:
+            self._look_whether_over()
 
     def announce(self) -> None:
         """Tell everybody that there is this call, if they have not heard."""

@@ -1,0 +1,25 @@
+"""Messages from a worker process to the scheduler, against a bare pipe."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
+
+from pairs import Pair, in_turn, seconds
+
+from amltk import Scheduler
+from amltk.backends import Processes
+from amltk.scheduling import Comm
+
+N_MESSAGES = 100_000
+MESSAGE = b"m" * 100
+
+
+def against_a_pipe(rounds: int) -> list[Pair]:
+    return in_turn(
+        lambda: seconds_of(through_comm),
+        lambda: seconds_of(through_a_pipe),
+        rounds,
+    )
