@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+import amltk
 from amltk import Scheduler
 from amltk.backends import Loky, Processes, Sequential, Threads
-from amltk.backends.base import Backend
+from amltk.backends.base import Backend, Given
 
 ROOT = Path(__file__).parents[1]
 if str(ROOT) not in sys.path:  # workers import the functions of the tests by their names
@@ -32,6 +38,14 @@ IN_PROCESSES: Mapping[str, Backend] = {
 }
 IN_PARALLEL: Mapping[str, Backend] = {**IN_PROCESSES, "threads": Threads(2)}
 BACKENDS: Mapping[str, Backend] = {**IN_PARALLEL, "sequential": Sequential()}
+
+MORTAL: Mapping[str, Backend | None] = {
+    **IN_PROCESSES,
+    "spawn": Processes(2, mp_context="spawn"),
+    "dask": None,  # on a cluster that has to be there first
+}
+ELSEWHERE: Mapping[str, Backend | None] = {**MORTAL, "threads": Threads(2)}
+EVERYWHERE: Mapping[str, Backend | None] = {**ELSEWHERE, "sequential": Sequential()}
 
 SETTLE = 10.0
 """Seconds that a thread which is about to end may take for it."""
@@ -56,6 +70,89 @@ def processes(request: pytest.FixtureRequest) -> Backend:
     """Those whose workers can die."""
     chosen: Backend = request.param
     return chosen
+
+
+DASK_CLUSTER = """
+import sys
+import dask
+from distributed import LocalCluster
+
+if __name__ == "__main__":
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+    ):
+        print(cluster.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def dask_address(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """The address of a Dask cluster on this machine, with two processes as its workers."""
+    script = tmp_path_factory.mktemp("dask") / "cluster.py"
+    script.write_text(DASK_CLUSTER)
+    source = Path(amltk.__file__).parents[1]
+    cluster = subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{ROOT}"},
+        cwd=script.parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    assert cluster.stdin is not None
+    assert cluster.stdout is not None
+    try:
+        address = cluster.stdout.readline().strip()
+        with client_of(
+            address
+        ) as client:  # threads that stay for as long as the program start here
+            client.submit(abs, -1).result(SETTLE)
+        yield address
+        cluster.stdin.close()
+        cluster.wait(SETTLE)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(cluster.pid, signal.SIGKILL)
+        cluster.wait()
+        cluster.stdout.close()
+
+
+def client_of(address: str) -> Any:
+    return import_module("distributed").Client(address)
+
+
+@pytest.fixture(params=list(EVERYWHERE.values()), ids=list(EVERYWHERE))
+def everywhere(request: pytest.FixtureRequest, dask_address: str) -> Generator[Backend]:
+    """Each backend, each way to start a process, and a cluster of which somebody has an executor."""
+    with on(request.param, dask_address) as backend:
+        yield backend
+
+
+@pytest.fixture(params=list(ELSEWHERE.values()), ids=list(ELSEWHERE))
+def elsewhere(request: pytest.FixtureRequest, dask_address: str) -> Generator[Backend]:
+    """Those of them where a call can still run while the program goes on."""
+    with on(request.param, dask_address) as backend:
+        yield backend
+
+
+@pytest.fixture(params=list(MORTAL.values()), ids=list(MORTAL))
+def mortal(request: pytest.FixtureRequest, dask_address: str) -> Generator[Backend]:
+    """Those whose workers can die."""
+    with on(request.param, dask_address) as backend:
+        yield backend
+
+
+@contextmanager
+def on(backend: Backend | None, dask_address: str) -> Generator[Backend]:
+    if backend is not None:
+        yield backend
+        return
+    with client_of(dask_address) as client:
+        yield Given(client.get_executor(pure=False), terminate=False)
 
 
 @pytest.fixture

@@ -16,6 +16,11 @@ __all__ = [
     "AmltkError",
     "BackendFileError",
     "BackendNotInstalledError",
+    "CommAnswerError",
+    "CommClosedError",
+    "CommError",
+    "CommNotAnsweredError",
+    "CommTimeoutError",
     "CpuTimeoutException",
     "EventNotKnownError",
     "ExecutorBrokenError",
@@ -118,3 +123,23 @@ class MemoryLimitException(AmltkError, MemoryError):  # noqa: N818 - as above
     def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
         # What tblib makes of a `MemoryError` that does not say this cannot be unpickled.
         return type(self), self.args
+
+
+class CommError(AmltkError):
+    """Base of the errors of messages between a call and its scheduler."""
+
+
+class CommClosedError(CommError, ConnectionError):
+    """Raised when somebody is spoken to who does not listen: not any more, or never did."""
+
+
+class CommTimeoutError(CommError, TimeoutError):
+    """Raised when a request was not answered in time."""
+
+
+class CommNotAnsweredError(CommError):
+    """Raised when nobody is going to answer a request."""
+
+
+class CommAnswerError(CommError, RuntimeError):
+    """Raised when a message is answered that is no request, or that has been answered."""

@@ -2,6 +2,7 @@
 
 from amltk.backends.sequential import SequentialExecutor
 from amltk.scheduling.call import Call, CallFuture
+from amltk.scheduling.comms import Comm
 from amltk.scheduling.feeding import Feed
 from amltk.scheduling.lifecycle import ExitCode, ExitState
 from amltk.scheduling.retry import Retry, exponential
@@ -21,6 +22,7 @@ __all__ = [
     "Call",
     "CallFuture",
     "CallLimiter",
+    "Comm",
     "ExceptionEvent",
     "ExitCode",
     "ExitState",

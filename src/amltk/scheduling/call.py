@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Generic, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 from typing_extensions import ParamSpec, TypeVar, override
 
@@ -14,7 +14,7 @@ from amltk.callbacks import is_async, name_of
 if TYPE_CHECKING:
     from amltk.scheduling.outcomes import Owner
 
-__all__ = ["Call", "CallFuture"]
+__all__ = ["NOT_YET", "Call", "CallFuture"]
 
 Q = ParamSpec("Q")
 R = TypeVar("R")
@@ -48,6 +48,11 @@ class Call(NamedTuple, Generic[R]):
     def __repr__(self) -> str:
         arguments = [repr(a) for a in self.args] + [f"{k}={v!r}" for k, v in self.kwargs.items()]
         return f"{name_of(self.function)}({', '.join(arguments)})"
+
+
+NOT_YET: Future[Any] = Future()
+"""Stands in for the executor's future while the executor is still being given the call."""
+NOT_YET.cancel()
 
 
 class CallFuture(asyncio.Future[R]):

@@ -7,14 +7,17 @@ the same four events, so there is one function that tells a party, and it is cal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from typing_extensions import ParamSpec, TypeVar
 
 from amltk.events import Subscriber
 from amltk.scheduling.call import Call, CallFuture
+
+if TYPE_CHECKING:
+    from amltk.scheduling.companions import Attempt, Companion
 
 __all__ = ["Outcomes", "Owner", "guarded"]
 
@@ -80,6 +83,10 @@ class Owner(Protocol):
     @property
     def outcomes(self) -> Outcomes[Any]:
         """Where the outcome is published."""
+        ...
+
+    def accompany(self, attempt: Attempt[R], /) -> tuple[Call[R], Sequence[Companion]]:
+        """An attempt is about to be given to the executor: what to give, and what goes with it."""
         ...
 
     def took_off(self, future: CallFuture[Any], /) -> None:

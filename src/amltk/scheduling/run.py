@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from typing_extensions import TypeVar
@@ -30,11 +31,14 @@ from amltk.backends.base import Backend
 from amltk.backends.payload import said
 from amltk.callbacks import INTERRUPTS, name_of
 from amltk.exceptions import SchedulerNotRunningError, WrongThreadError
-from amltk.scheduling.call import Call, CallFuture, future_of
+from amltk.scheduling.call import NOT_YET, Call, CallFuture, future_of
+from amltk.scheduling.elsewhere import in_thread
+from amltk.scheduling.escorts import Escorts
 from amltk.scheduling.lifecycle import ExitCode, Lifecycle, Phase
 from amltk.scheduling.open_backend import OpenBackend
 from amltk.scheduling.outcomes import Owner, guarded
 from amltk.scheduling.scheduler_events import SchedulerEvents
+from amltk.scheduling.services import Services
 from amltk.scheduling.waiting import Waiting
 
 __all__ = ["Run"]
@@ -75,10 +79,13 @@ class Run:
         self._given_up = False
         self._ending: asyncio.Handle | None = None
         # Bound once: one method for all calls, instead of two more objects for each that is pending.
-        self._on_outcome = self._arrived
+        self._on_outcome = self.arrived
         self._on_cancel = self._user_cancelled
         self._executor = OpenBackend(backend)
-        self._waiting = Waiting(self)
+        self.services: Services = Services(self.report)
+        """What plugins keep open for as long as this run lasts."""
+        self._escorts = Escorts(self, self._executor)
+        self._waiting = Waiting(self, self._escorts)
 
     # Work comes in.
 
@@ -93,9 +100,17 @@ class Run:
             asked: The call as its owner asked for it, if plugins have changed it.
         """
         self.require_open(call.function)
-        source = self.begin(call)
-        future = future_of(asked or call, owner, source, self._on_cancel, self._loop)
-        self.watch(source, future)
+        future = future_of(asked or call, owner, NOT_YET, self._on_cancel, self._loop)
+        if asked is None:
+            self.watch(self._executor.submit(call), future)
+            self.tell_of(future)
+        else:
+            self._escorts.submit(call, future)
+        return future
+
+    def tell_of(self, future: CallFuture[Any]) -> None:
+        """Tell everybody that a call was submitted."""
+        owner = future.owner
         if owner is not None:
             owner.took_off(future)
         try:
@@ -104,11 +119,11 @@ class Run:
             self.report(error)
         if owner is not None:
             owner.announce(future, self.report)
-        return future
 
-    def begin(self, call: Call[R]) -> Future[R]:
-        """Hand a call to the executor."""
-        return self._executor.submit(call)
+    def soon(self, what: Callable[[], object]) -> None:
+        """Have the loop call a function; may be called from any thread."""
+        with suppress(RuntimeError):  # the loop is closed: the run has ended
+            self._loop.call_soon_threadsafe(what, context=self._context)
 
     def later(self, seconds: float, what: Callable[[], None]) -> asyncio.TimerHandle:
         """Call a function after so many seconds."""
@@ -136,19 +151,19 @@ class Run:
 
     def _user_cancelled(self, source: Future[Any]) -> None:
         if not source.cancel():
-            self._arrived(source)  # too late to keep it from running: nobody hears what it returns
+            self.arrived(source)  # too late to keep it from running: nobody hears what it returns
 
     # Outcomes come back.
 
-    def _arrived(self, source: Future[Any]) -> None:
+    def arrived(self, source: Future[Any]) -> None:
+        """Something became of a call: deliver it; may be called from any thread."""
         self._inbox.append(source)
         if not self._awake:
             self._wake()
 
     def _wake(self) -> None:
         self._awake = True
-        with suppress(RuntimeError):  # the loop is closed: a call that was abandoned has ended
-            self._loop.call_soon_threadsafe(self._deliver_all, context=self._context)
+        self.soon(self._deliver_all)
 
     def _deliver_all(self) -> None:
         self._awake = False  # before looking: whoever appends after the look wakes us again
@@ -173,6 +188,8 @@ class Run:
         return self.life.exit is not None and self.life.phase is Phase.RUNNING
 
     def _deliver(self, source: Future[Any]) -> None:
+        if self._escorts.of and self._escorts.hold(source):
+            return  # it comes again when its companions let it go
         future = self.pending.pop(source, None)
         if future is None:
             return  # it has been delivered as cancelled
@@ -271,8 +288,7 @@ class Run:
             self.life.stop(exception)
             self.wake()
         else:
-            with suppress(RuntimeError):  # the loop is closed: the run has ended already
-                self._loop.call_soon_threadsafe(self.stop, exception, context=self._context)
+            self.soon(partial(self.stop, exception))
 
     def interrupt(self, interrupt: BaseException) -> None:
         """Have the run end at once, and raise this; may be called from any thread."""
@@ -281,8 +297,7 @@ class Run:
 
     def wake(self) -> None:
         """Have the run look whether it is over."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._changed.set)
+        self.soon(self._changed.set)
 
     def give_up(self) -> None:
         """End all workers and leave everything else as it is."""
@@ -299,6 +314,8 @@ class Run:
         except BaseException:
             self.give_up()
             raise
+        finally:
+            self.services.close()
 
     async def _live(self) -> None:
         self._context.run(self._start)
@@ -337,6 +354,7 @@ class Run:
         self.life.phase = Phase.DRAINING
         if self.life.wait:
             self._waiting.end()
+        self.services.run_ends()
         self._wake()  # for the outcomes that had to wait until this was said
 
     async def _until(self, condition: Callable[[], bool]) -> None:
@@ -357,6 +375,7 @@ class Run:
             ending = self._in_thread(lambda: self._executor.close(at_once=True))
             self._context.run(self._drop_pending)
             await self._until(lambda: not ending.is_alive())
+        self.services.close()
 
     def _drop_pending(self) -> None:
         for source in self._executor.abandoned(self.pending):
@@ -370,21 +389,7 @@ class Run:
             self._deliver(source)
 
     def _in_thread(self, work: Callable[[], None]) -> threading.Thread:
-        def work_and_wake() -> None:
-            with suppress(RuntimeError):  # the loop is closed: the run did not wait for this
-                guarded(self._failed_elsewhere, work)
-                self._loop.call_soon_threadsafe(self._look_again, thread)
-
-        thread = threading.Thread(target=work_and_wake, name="amltk-closer", daemon=True)
-        thread.start()
-        return thread
-
-    def _failed_elsewhere(self, error: BaseException) -> None:
-        self._loop.call_soon_threadsafe(self.report, error, context=self._context)
-
-    def _look_again(self, thread: threading.Thread) -> None:
-        thread.join()
-        self._changed.set()
+        return in_thread(work, self.soon, failed=self.report, then=self._changed.set)
 
     @property
     def queue(self) -> Mapping[asyncio.Future[Any], Call[Any]]:

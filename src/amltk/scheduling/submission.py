@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
@@ -14,12 +14,14 @@ from amltk.scheduling.call import Call, CallFuture
 from amltk.scheduling.outcomes import Outcomes, guarded
 
 if TYPE_CHECKING:
+    from amltk.scheduling.companions import Attempt, Companion
     from amltk.scheduling.task import Task
     from amltk.scheduling.task_plugin import TaskPlugin
 
 __all__ = ["Submission"]
 
 R = TypeVar("R")
+R2 = TypeVar("R2")
 
 
 class Agreed(NamedTuple, Generic[R]):
@@ -130,6 +132,19 @@ class Submission(Generic[R]):
             return call
         finally:
             self._withdraw()
+
+    def accompany(self, attempt: Attempt[R2], /) -> tuple[Call[R2], Sequence[Companion]]:
+        """Ask the plugins what is to go along with the attempt."""
+        companions: list[Companion] = []
+        with ExitStack() as undo:
+            for plugin, *_ in self._agreed:
+                accompanied = plugin.attempt_begins(attempt)
+                if accompanied is not None:
+                    attempt = attempt._replace(call=accompanied.call)
+                    companions.append(accompanied.companion)
+                    undo.callback(accompanied.companion.attempt_withdrawn)
+            undo.pop_all()  # all have said what they want
+        return attempt.call, companions
 
     @property
     def outcomes(self) -> Outcomes[Any]:

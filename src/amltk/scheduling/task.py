@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from asyncio import Future
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Literal, Protocol, overload
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
         TimeoutException,
         WallTimeoutException,
     )
+    from amltk.scheduling.comm_msg import Msg
+    from amltk.scheduling.companions import Attempt, Companion
 
 __all__ = ["TakesCalls", "Task"]
 
@@ -292,6 +294,13 @@ class Task(Generic[P, R]):
         self, event: Literal["pynisher-memory-limit"], /, **options: Unpack[CallbackOptions]
     ) -> Subscriber[[MemoryLimitException]]: ...
     @overload
+    def on(
+        self,
+        event: Literal["comm-message", "comm-request", "comm-close"],
+        /,
+        **options: Unpack[CallbackOptions],
+    ) -> Subscriber[[Msg[Any]]]: ...
+    @overload
     def on(self, event: Event[Q], /, **options: Unpack[CallbackOptions]) -> Subscriber[Q]: ...
     def on(
         self, event: Event[Q] | str, /, **options: Unpack[CallbackOptions]
@@ -308,6 +317,10 @@ class Task(Generic[P, R]):
         return self.emitter.on(event, **options)
 
     # What a run tells the owner of a call.
+
+    def accompany(self, attempt: Attempt[R2], /) -> tuple[Call[R2], Sequence[Companion]]:
+        """Without plugins, calls are alone."""
+        return attempt.call, ()
 
     def took_off(self, future: CallFuture[Any], /) -> None:
         """The call was given to the executor; nobody has been told yet."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from amltk.events import Subscriber
     from amltk.scheduling.attempts import Again, Failure
     from amltk.scheduling.call import Call
+    from amltk.scheduling.companions import Accompanied, Attempt
     from amltk.scheduling.task import Task
 
 __all__ = ["CallLimiter", "TaskPlugin"]
@@ -97,6 +98,19 @@ class TaskPlugin(ABC):
         Args:
             call: The call that this plugin was asked about.
         """
+
+    def attempt_begins(self, attempt: Attempt[R], /) -> Accompanied[R] | None:  # noqa: ARG002
+        """An attempt is about to be given to the executor: every plugin has agreed to the call.
+
+        Args:
+            attempt: What is going to be computed, after what the plugins before this one have
+                done to it here.
+
+        Returns:
+            What to compute, and a companion that hears when the attempt ends and can hold back
+            its outcome. `None` to leave it alone.
+        """
+        return None
 
     def failure_heard(self, failure: Failure[R], /) -> None:  # noqa: B027 - as above
         """An attempt at a call raised, or was lost with its worker; nobody has been told yet.

@@ -48,10 +48,6 @@ class Attempts(Protocol):
         """File a call under the executor's future, and wait for that."""
         ...
 
-    def begin(self, call: Call[Any], /) -> Future[Any]:
-        """Hand a call to the executor."""
-        ...
-
     def conclude(self, future: CallFuture[Any], error: BaseException, /) -> None:
         """End a call with what it raised."""
         ...
@@ -61,15 +57,29 @@ class Attempts(Protocol):
         ...
 
 
+class Begins(Protocol):
+    """What begins attempts."""
+
+    def begin(self, call: Call[Any], future: CallFuture[Any], /) -> Future[Any]:
+        """Hand an attempt at a call to the executor."""
+        ...
+
+    def abandon(self, source: Future[Any], /) -> None:
+        """Cancel an attempt that nobody waits for."""
+        ...
+
+
 class Waiting:
     """The calls of one run that wait for another attempt.
 
     Args:
-        run: Makes the attempts, and hears what becomes of them.
+        run: Hears what becomes of them.
+        attempts: Makes the attempts.
     """
 
-    def __init__(self, run: Attempts) -> None:
+    def __init__(self, run: Attempts, attempts: Begins) -> None:
         self._run = run
+        self._attempts = attempts
         self._timers: dict[Future[Any], tuple[Timer, BaseException]] = {}
 
     def add(self, future: CallFuture[Any], error: BaseException, seconds: float) -> None:
@@ -98,7 +108,7 @@ class Waiting:
             call = owner.next_attempt()
             if stand_in.done():
                 return  # it was cancelled by a callback that heard of the attempt
-            source = None if call is None else self._run.begin(call)
+            source = None if call is None else self._attempts.begin(call, future)
         except INTERRUPTS as interrupt:
             self._run.report(interrupt)
         except BaseException as failure:  # noqa: BLE001
@@ -109,7 +119,7 @@ class Waiting:
     def _go_on(self, stand_in: Future[Any], source: Future[Any] | None) -> None:
         if stand_in.done():  # it was cancelled by the job, which ran at once
             if source is not None:
-                source.cancel()
+                self._attempts.abandon(source)
         elif source is None:
             self._end(stand_in, self._timers[stand_in][1])
         else:
