@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 from typing_extensions import TypeVar
 
-from amltk.scheduling.attempts import Failure, is_loss
+from amltk.callbacks import ask
+from amltk.scheduling.attempts import Again, Failure, is_loss, require_seconds
 from amltk.scheduling.call import Call, CallFuture
 from amltk.scheduling.outcomes import Outcomes, guarded
 
@@ -74,8 +75,9 @@ class Submission(Generic[R]):
     def _past(self, plugin: TaskPlugin, call: Call[R]) -> Call[R] | None:
         if self._judged and any(plugin is judged for judged in self._judged):
             return call
-        made = plugin.pre_submit(call)
+        made = ask(plugin.pre_submit, call)
         if made is not None:
+            require_call(plugin, made)
             self._on_their_way.append((plugin, call))
         return made
 
@@ -99,8 +101,12 @@ class Submission(Generic[R]):
         """Ask the plugins whether to attempt the call again, and when."""
         self._n_lost += is_loss(error)
         for position, (plugin, _, made) in enumerate(self._agreed):
-            again = plugin.attempt_failed(Failure(made, error, self._attempt, self._n_lost))
+            failure = Failure(made, error, self._attempt, self._n_lost)
+            again = ask(plugin.attempt_failed, failure)
             if again is not None:
+                require_again(plugin, again)
+                require_call(plugin, again.call)
+                require_seconds("wait", again.wait)
                 self._attempt += not is_loss(error)
                 self._begin_again(position, again.call)
                 return again.wait
@@ -139,3 +145,19 @@ class Submission(Generic[R]):
     def landed(self, future: CallFuture[Any], /) -> None:
         """The call has its outcome; nobody has been told yet."""
         self._task.landed(future)
+
+
+def require_call(plugin: object, made: object) -> None:
+    if not isinstance(made, Call):
+        raise TypeError(
+            f"{plugin!r} made {made!r} out of a call, and has to make a `Call`, or return None to "
+            "refuse it."
+        )
+
+
+def require_again(plugin: object, again: object) -> None:
+    if not isinstance(again, Again):
+        raise TypeError(
+            f"{plugin!r} answered {again!r} to an attempt that failed, and has to return an "
+            "`Again`, or None."
+        )
