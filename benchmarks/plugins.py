@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from importlib import import_module
 
 from pairs import Pair, in_turn, seconds
 
 from amltk import CallLimiter, Scheduler, Task, TaskPlugin
 from amltk.scheduling import Retry, WarningFilterPlugin
+from amltk.threadpoolctl import ThreadPoolCTLPlugin
 
 N_CALLS = 20_000
 MAX_PENDING = 8
@@ -31,6 +33,11 @@ def limiter_and_retry(rounds: int) -> list[Pair]:
 
 def warning_filter(rounds: int) -> list[Pair]:
     return against_none(lambda: [WarningFilterPlugin("error", category=FutureWarning)], rounds)
+
+
+def threadpoolctl(rounds: int) -> list[Pair]:
+    import_module("numpy")  # with an OpenBLAS that can be limited
+    return against_none(lambda: [ThreadPoolCTLPlugin(1)], rounds)
 
 
 def feeding(rounds: int) -> list[Pair]:

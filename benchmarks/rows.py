@@ -137,6 +137,16 @@ ROWS = (
         )
     ),
     Row(
+        "threadpoolctl",
+        "a no-op call with a ThreadPoolCTLPlugin and numpy, sequentially",
+        "a no-op call without",
+        "plugins.threadpoolctl",
+        at_most=50.0,
+        unit="us",
+        per=20_000,
+        compared="difference",
+    ),
+    Row(
         "feed",
         "a no-op call out of a feed, sequentially",
         "on_result submits the next one",

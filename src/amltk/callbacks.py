@@ -5,8 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 
+from typing_extensions import ParamSpec, TypeVar
+
 __all__ = [
     "INTERRUPTS",
+    "ask",
     "is_async",
     "name_of",
     "raise_together",
@@ -14,6 +17,9 @@ __all__ = [
     "refuse_what_cannot_be_called",
     "repeat",
 ]
+
+Q = ParamSpec("Q")
+R = TypeVar("R")
 
 INTERRUPTS = (KeyboardInterrupt, SystemExit)
 """What is never held back until the other callbacks have run."""
@@ -43,6 +49,11 @@ def refuse_what_cannot_be_called(callback: object, event: object) -> None:
             "callbacks are called, not awaited. Make it a plain `def`; inside of it, "
             "asyncio.create_task(...) starts a coroutine."
         )
+
+
+def ask(function: Callable[Q, R], /, *args: Q.args, **kwargs: Q.kwargs) -> R:
+    """Call code of the user that decides something: Ctrl-C in here hits that code, and not ours."""
+    return function(*args, **kwargs)
 
 
 def refuse_unknown(options: Iterable[str], known: Iterable[str], what: str) -> None:

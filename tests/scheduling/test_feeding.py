@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Iterator
 from functools import partial
 from itertools import count, islice
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -19,7 +20,7 @@ from amltk.exceptions import WrongThreadError
 from amltk.scheduling import Call, ExitCode, Feed, Retry
 from amltk.types import Requeue
 from tests.hand_driven import HandDrivenRun, hand_driven
-from tests.helpers import Boom, all_accounted_for, echo, fail, in_thread
+from tests.helpers import Boom, all_accounted_for, echo, fail, in_thread, program
 
 R = TypeVar("R")
 
@@ -333,6 +334,113 @@ def test_a_feed_can_be_stopped() -> None:
     scheduler.run()
     assert feed.n_submitted == 4
     assert list(feed) == [4, 5, 6, 7, 8]
+
+
+def test_a_feed_is_stopped_by_what_gives_its_items() -> None:
+    """
+    An item that comes after that is not submitted any more, and stays there.
+    """
+    scheduler = Scheduler.with_sequential()
+    task = scheduler.task(echo)
+    feeds: list[Feed[int]] = []
+
+    def items() -> Iterator[int]:
+        yield from range(3)
+        feeds[0].stop()
+        yield from range(3, 6)
+
+    feeds.append(task.feed(items(), max_pending=2))
+    scheduler.run()
+    assert feeds[0].n_submitted == 3
+    assert list(feeds[0]) == [3, 4, 5]
+
+
+@pytest.mark.parametrize("how", ["stop", "fail"])
+def test_nothing_is_submitted_any_more_when_the_run_has_a_reason_to_end(how: str) -> None:
+    """
+    It comes in the middle of filling up, out of a callback: the rest stays in the feed.
+    """
+    scheduler = Scheduler.with_sequential()
+    task = scheduler.task(echo)
+
+    @task.on_submitted(every=3)
+    def end(*_: object, **__: object) -> None:
+        if how == "fail":
+            raise Boom
+        scheduler.stop()
+
+    feed = task.feed(range(100), max_pending=50)
+    scheduler.run(on_exception="end")
+    assert feed.n_submitted == 3
+    assert list(feed) == list(range(3, 100))
+
+
+def test_what_gives_the_items_may_call_the_task_itself() -> None:
+    """
+    Then there may be no room any more for the item that it gives: it comes next.
+    """
+    with hand_driven() as run:
+        task = run.scheduler.task(echo)
+
+        def items() -> Iterator[int]:
+            for item in range(3):
+                task(100 + item)
+                yield item
+
+        task.feed(items(), max_pending=1)
+        run.begin()
+        for n in range(1, 7):
+            assert task.n_running == 1
+            run.do(run.executor.jobs[n - 1].finish)
+        assert jobs_of(run) == [100, 0, 101, 1, 102, 2]
+        assert not task.running()
+
+
+def test_feeds_that_are_over_cost_nothing() -> None:
+    """
+    A search that makes a feed for each generation is as fast in its last one as in its first: a feed
+    of things that are all submitted is not asked any more, and forgotten when there is another.
+    """
+    scheduler = Scheduler.with_sequential()
+    task = scheduler.task(echo)
+    sources: list[Any] = [[1, 2], (1, 2), range(2), {1: 2}, (n for n in range(2))]
+    items = Requeue([1])
+    endless = task.feed(items, max_pending=9)
+    for source in sources * 3:
+        task.feed(source, max_pending=9)
+        scheduler.run()
+        assert len(task.feeds) <= 2
+        assert len(scheduler.room._channel.registrations) == 1
+    items.append(2)
+    scheduler.run()
+    assert endless.n_submitted == 2
+    assert task.feeds[0] is endless
+
+
+def test_ctrl_c_ends_no_generator(tmp_path: Path) -> None:
+    """
+    Raised inside of it, it would be the end of it. It gives its item first, and goes on from there in
+    the next run.
+    """
+    code = """
+import os, signal
+from amltk import Scheduler
+
+scheduler = Scheduler.with_sequential()
+
+def items():
+    yield 0
+    os.kill(os.getpid(), signal.SIGINT)
+    yield from range(1, 5)
+
+feed = scheduler.task(abs).feed(items(), max_pending=1)
+try:
+    scheduler.run()
+except KeyboardInterrupt:
+    print(feed.n_submitted, list(feed))
+"""
+    with program(tmp_path / "program.py", code) as process:
+        assert process.communicate(timeout=30) == ("1 [1, 2, 3, 4]\n", "")
 
 
 def test_two_feeds_of_a_task() -> None:

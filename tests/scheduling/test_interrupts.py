@@ -216,6 +216,70 @@ if __name__ == "__main__":
     assert "submitted 0\ncancelled 0\nstop 1\nfinished 1" in out
 
 
+HOOKS = {
+    "pre_submit": "scheduler.task(abs, plugins=Slow())",
+    "attempt_failed": "scheduler.task(fail, plugins=SlowToSayAgain())",
+    "on": "scheduler.task(fail, plugins=Retry(on=slow))",
+    "wait": "scheduler.task(fail, plugins=Retry(wait=slow))",
+    "change": "scheduler.task(fail, plugins=Retry(change=slow))",
+    "a later attempt": "scheduler.task(fail, plugins=[Retry(), SlowTheSecondTime()])",
+}
+
+
+@pytest.mark.parametrize("task", HOOKS.values(), ids=HOOKS)
+def test_ctrl_c_interrupts_what_plugins_ask_for(task: str, tmp_path: Path) -> None:
+    """
+    A plugin of the user, and functions that a plugin of ours calls, are code of the user: they are
+    interrupted where they are, and every call is accounted for.
+    """
+    code = f"""{BEGINNING}
+from amltk import TaskPlugin
+from amltk.scheduling import Retry
+
+def slow(*_):
+    ready()
+    time.sleep(60)
+
+def fail(_):
+    raise ValueError
+
+class Slow(TaskPlugin):
+    name = "slow"
+    n = 0
+    def pre_submit(self, call):
+        slow()
+    def copy(self):
+        return type(self)()
+
+class SlowToSayAgain(Slow):
+    def pre_submit(self, call):
+        return call
+    def attempt_failed(self, failure):
+        slow()
+
+class SlowTheSecondTime(Slow):
+    def pre_submit(self, call):
+        self.n += 1
+        return slow() if self.n == 2 else call
+
+if __name__ == "__main__":
+    scheduler = Scheduler.with_sequential()
+    task = {task}
+    scheduler.on_start(lambda: task(-1))
+    try:
+        scheduler.run(on_exception="ignore")
+    finally:
+        report()
+        counts = scheduler.event_counts
+        print(counts["on_future_submitted"] - counts["on_future_done"] - counts["on_future_cancelled"])
+"""
+    with program(tmp_path / "p.py", code, "no gate") as process:
+        wait_for(process, "ready")
+        ctrl_c(process)
+        out = ends_by_interrupt(process)
+    assert out.splitlines()[-4:] == ["stop 1", "finished 1", "running False", "0"]
+
+
 @pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS.keys())
 def test_ctrl_c_while_a_run_is_closing(backend: str, tmp_path: Path) -> None:
     """

@@ -351,6 +351,9 @@ def make_nothing(*_: object) -> Any:
     return None
 
 
+async def later_on(*_: object) -> None: ...
+
+
 def made(value: object) -> Callable[[int], Any]:
     def wait(_: int) -> Any:
         return value
@@ -365,8 +368,11 @@ WRONG: dict[str, dict[str, Any]] = {
     "wait is a function": {"wait": made(nonsense)},
     "wait is negative": {"wait": made(-1)},
     "wait is nan": {"wait": made(float("nan"))},
+    "wait is longer than there are numbers": {"wait": made(10**400)},
     "change raises": {"change": divide},
     "change makes no call": {"change": make_nothing},
+    "change makes a call of nothing": {"change": lambda call, _: call.with_function(3)},
+    "change makes a call that is awaited": {"change": lambda call, _: call.with_function(later_on)},
 }
 
 
@@ -556,7 +562,7 @@ def test_a_policy_belongs_to_one_task() -> None:
     "options",
     [
         *({"attempts": 0}, {"max_lost": -1}),
-        *({"wait": -0.5}, {"wait": float("nan")}, {"wait": float("inf")}),
+        *({"wait": -0.5}, {"wait": float("nan")}, {"wait": float("inf")}, {"wait": 10**400}),
     ],
     ids=str,
 )

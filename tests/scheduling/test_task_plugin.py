@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 import pytest
@@ -11,7 +12,8 @@ from typing_extensions import TypeVar, override
 from amltk import CallLimiter, Scheduler, Task, TaskPlugin
 from amltk.exceptions import PluginError, SchedulerNotRunningError
 from amltk.scheduling import Call
-from tests.hand_driven import hand_driven
+from amltk.scheduling.attempts import Again, Failure
+from tests.hand_driven import hand_driven, submitted
 
 R = TypeVar("R")
 
@@ -105,6 +107,69 @@ def test_a_refused_call_leaves_nothing_behind(last: Callable[..., Any]) -> None:
         run.end()
     assert log == ["a?double(1)", "b?double(2)", "b-double(2)", "a-double(1)"]
     assert limiter.n_calls == task.n_running == task.event_counts[Task.SUBMITTED] == 0
+
+
+@pytest.mark.parametrize("what", [True, "double(1)", (double, (1,), {})], ids=str)
+def test_a_plugin_makes_calls(what: Any) -> None:
+    """
+    Anything else that it returns is an error that names it, for whoever made the call.
+    """
+    limiter = CallLimiter(max_calls=1)
+    with hand_driven() as run:
+        task = run.scheduler.task(double, plugins=[limiter, Scripted(lambda _: what)])
+        run.begin(end_on_empty=False)
+        with pytest.raises(TypeError, match=r"Scripted.* has to make a `Call`"):
+            run.do(lambda: task(1))
+        run.end()
+    assert limiter.n_calls == 0
+
+
+def again_after(wait: Any, call: Call[Any]) -> Again[Any]:
+    return Again(call, wait)
+
+
+class Answers(TaskPlugin):
+    """Answers something to an attempt that failed."""
+
+    name = "answers"
+
+    def __init__(self, answer: Callable[[Call[Any]], Any]) -> None:
+        self.answer = answer
+
+    @override
+    def attempt_failed(self, failure: Failure[R], /) -> Again[R] | None:
+        answer: Again[R] | None = self.answer(failure.call)
+        return answer
+
+    @override
+    def copy(self) -> Self:
+        return type(self)(self.answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda _: True,
+        lambda call: (call, 1.0),
+        lambda call: Again(call.function, 1.0),
+        *(partial(again_after, wait) for wait in ("soon", None, -1, float("nan"), 10**400)),
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_judged_and_the_call_ends(
+    answer: Callable[[Call[Any]], Any],
+) -> None:
+    """
+    It is a plugin that failed; the call ends with what it raised itself, and nothing waits.
+    """
+    with hand_driven() as run:
+        task = run.scheduler.task(double, plugins=Answers(answer))
+        on_exception: Any = {ZeroDivisionError: "ignore", Exception: "end"}
+        run.begin(end_on_empty=False, on_exception=on_exception)
+        future = submitted(run, lambda: task(1))
+        run.do(lambda: run.executor.jobs[0].fail(ZeroDivisionError("mine")))
+        assert str(future.exception()) == "mine"
+        assert isinstance(run.running.result().exception, TypeError | ValueError)
+        assert task.n_running == 0
 
 
 class FailsToWithdraw(Scripted):

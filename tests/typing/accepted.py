@@ -30,6 +30,7 @@ from amltk.scheduling import (
     WarningFilterPlugin,
     exponential,
 )
+from amltk.threadpoolctl import ThreadPoolCTLPlugin
 from amltk.types import Requeue
 
 R = TypeVar("R")
@@ -293,7 +294,10 @@ def note_it(attempt: int, error: BaseException) -> None:
 quiet = WarningFilterPlugin("ignore", message="a text", category=FutureWarning, append=True)
 assert_type(quiet.copy(), WarningFilterPlugin)
 assert_type(quiet.category, type[Warning])
-scheduler.task(train, plugins=[quiet, WarningFilterPlugin("error", module="numpy", lineno=3)])
+single = ThreadPoolCTLPlugin(1, user_api="blas")
+assert_type(single.copy(), ThreadPoolCTLPlugin)
+assert_type(single.max_threads, int)
+scheduler.task(train, plugins=[quiet, single, WarningFilterPlugin("error", module="numpy")])
 
 # Feeds.
 

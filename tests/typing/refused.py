@@ -28,6 +28,7 @@ from amltk.scheduling import (
     exponential,
 )
 from amltk.scheduling.run_options import RunOptions
+from amltk.threadpoolctl import ThreadPoolCTLPlugin
 from amltk.types import Requeue
 
 
@@ -385,6 +386,11 @@ WarningFilterPlugin("ignore", category="UserWarning")  # type: ignore[arg-type]
 WarningFilterPlugin("ignore", message=None)  # type: ignore[arg-type]
 WarningFilterPlugin("ignore", text="a text")  # type: ignore[call-arg]
 WarningFilterPlugin("ignore").action = "error"  # type: ignore[misc]
+ThreadPoolCTLPlugin()  # type: ignore[call-arg]
+ThreadPoolCTLPlugin(None)  # type: ignore[arg-type]
+ThreadPoolCTLPlugin(1, user_api="mkl")  # type: ignore[arg-type]
+ThreadPoolCTLPlugin(threads=1)  # type: ignore[call-arg]
+ThreadPoolCTLPlugin(1).max_threads = 2  # type: ignore[misc]
 
 # Feeds.
 

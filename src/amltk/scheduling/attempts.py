@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import BrokenExecutor
 from typing import Generic, NamedTuple
 
@@ -9,9 +10,12 @@ from typing_extensions import TypeVar
 
 from amltk.scheduling.call import Call
 
-__all__ = ["Again", "Failure", "is_loss"]
+__all__ = ["Again", "Failure", "is_loss", "require_seconds"]
 
 R = TypeVar("R")
+
+LONGEST_WAIT = sys.float_info.max
+"""In seconds; what is longer cannot be added to a time."""
 
 
 class Failure(NamedTuple, Generic[R]):
@@ -44,3 +48,16 @@ class Again(NamedTuple, Generic[R]):
 def is_loss(error: BaseException) -> bool:
     """Whether this says that work was lost with its worker, and not that it failed."""
     return isinstance(error, BrokenExecutor)
+
+
+def require_seconds(name: str, seconds: object) -> None:
+    """Refuse what is no time to wait.
+
+    Args:
+        name: What it is called in the error.
+        seconds: The number.
+    """
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        raise TypeError(f"`{name}` is {seconds!r}, and has to be a number.")
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise ValueError(f"`{name}` is {seconds}, and cannot be negative or endless.")

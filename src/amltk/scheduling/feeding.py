@@ -6,7 +6,7 @@ and what it does then follows from how many are pending.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self
 
 from typing_extensions import TypeVar, override
@@ -82,18 +82,21 @@ class Feed(Iterator[T], Generic[T]):
         """How many items were submitted."""
         self._task = task
         self._items: Requeue[T] = Requeue(items)
+        self.is_over: bool = False
+        """Whether it will submit nothing any more."""
+        self._is_final = ends_for_good(items)
         self._has_stopped = False
+        self._listens = True
         is_open = self._is_open()
-        task.feeds.append(self)
+        task.feeds[:] = [*(feed for feed in task.feeds if not feed.is_over), self]
         task.scheduler.room.add(self._fill)
         if is_open:
             guarded(task.scheduler.report, self._fill)
 
     def stop(self) -> None:
         """Submit nothing any more, in this run and later ones; what is left stays here."""
-        if not self._has_stopped:
-            self._has_stopped = True
-            self._task.scheduler.room.remove(self._fill)
+        self._has_stopped = self.is_over = True
+        self._leave()
 
     @override
     def __iter__(self) -> Self:
@@ -108,13 +111,27 @@ class Feed(Iterator[T], Generic[T]):
             try:
                 item = next(self._items)
             except StopIteration:
-                return  # asked again later: some iterators, like `Requeue`, get new items
+                self._rest()
+                return
+            if not self._has_room():  # what gave the item may have stopped this, or called the task
+                self._items.requeue(item)
+                return
             if not self._submit(item):
                 return
 
+    def _rest(self) -> None:
+        if self._is_final:  # others, like `Requeue`, get new items: they are asked again later
+            self.is_over = True
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._listens:
+            self._listens = False
+            self._task.scheduler.room.remove(self._fill)
+
     def _has_room(self) -> bool:
         has_room = not self._has_stopped and self._task.n_running < self.max_pending
-        return has_room and self._is_open()
+        return has_room and self._task.scheduler.goes_on() and self._is_open()
 
     def _is_open(self) -> bool:
         try:
@@ -139,6 +156,12 @@ class Feed(Iterator[T], Generic[T]):
     def __repr__(self) -> str:
         state = ", stopped" if self._has_stopped else ""
         return f"<Feed: {self.n_submitted:,} submitted, max_pending={self.max_pending:,}{state}>"
+
+
+def ends_for_good(items: Iterable[object]) -> bool:
+    """Whether these items, once there are no more of them, are known to stay so."""
+    is_container = isinstance(items, Collection) and not isinstance(items, Iterator)
+    return is_container or isinstance(items, Generator)
 
 
 def require_items(items: object) -> None:

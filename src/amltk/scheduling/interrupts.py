@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from amltk.backends.sequential import run_job
-from amltk.callbacks import repeat
+from amltk.callbacks import ask, repeat
 from amltk.events import Subscriber
 from amltk.pace import Pace
 
@@ -27,6 +27,9 @@ wait for code of the user looks whether that happened since it began, and raises
 
 CALLS_USER_CODE = {f.__code__ for f in (Subscriber.emit, repeat, Pace.due, run_job)}
 """The functions of ours out of which code of the user is called."""
+
+WAITS_FOR_AN_ANSWER = {ask.__code__}
+"""Those that need what it returns: they are interrupted inside of it, and not on the way out."""
 
 
 @contextmanager
@@ -71,9 +74,12 @@ def handler_is_ours_to_set() -> bool:
 
 def is_user_code(frame: FrameType | None) -> bool:
     """Whether the innermost function of ours on the stack is one that calls code of the user."""
+    running = frame
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
         if module.partition(".")[0] == "amltk":
+            if frame.f_code in WAITS_FOR_AN_ANSWER:
+                return frame is not running
             return frame.f_code in CALLS_USER_CODE
         frame = frame.f_back
     return True

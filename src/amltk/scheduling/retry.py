@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,9 +9,10 @@ from typing import Any, ClassVar, Self, TypeAlias
 
 from typing_extensions import TypeIs, TypeVar, override
 
+from amltk.callbacks import ask
 from amltk.events import Event
-from amltk.scheduling.attempts import Again, Failure
-from amltk.scheduling.call import Call
+from amltk.scheduling.attempts import Again, Failure, require_seconds
+from amltk.scheduling.call import Call, refuse_what_cannot_be_submitted
 from amltk.scheduling.lifecycle import is_exception_type
 from amltk.scheduling.task import Task
 from amltk.scheduling.task_plugin import TaskPlugin
@@ -99,7 +99,7 @@ class Retry(TaskPlugin):
         return replace(self)
 
     def _is_one(self, error: BaseException) -> bool:
-        return isinstance(error, self.on) if names_types(self.on) else self.on(error)
+        return isinstance(error, self.on) if names_types(self.on) else ask(self.on, error)
 
     def _has_had_its_chances(self, failure: Failure[Any]) -> bool:
         if failure.lost:
@@ -109,15 +109,16 @@ class Retry(TaskPlugin):
     def _wait_after(self, failure: Failure[Any]) -> float:
         if isinstance(self.wait, int | float):
             return self.wait
-        wait = self.wait(failure.attempt)
+        wait = ask(self.wait, failure.attempt)
         require_seconds(f"wait({failure.attempt})", wait)
         return wait
 
     def _changed(self, failure: Failure[R]) -> Call[R]:
         if self.change is None:
             return failure.call
-        call = self.change(failure.call, failure.attempt + 1)
+        call = ask(self.change, failure.call, failure.attempt + 1)
         require_call(call)
+        refuse_what_cannot_be_submitted(call.function)
         return call
 
 
@@ -176,13 +177,6 @@ def require_which(on: Which) -> None:
 def chooses_types(on: type[BaseException] | tuple[type[BaseException], ...]) -> bool:
     types = (on,) if isinstance(on, type) else on
     return bool(types) and all(is_exception_type(kind) for kind in types)
-
-
-def require_seconds(name: str, seconds: object) -> None:
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
-        raise TypeError(f"`{name}` is {seconds!r}, and has to be a number.")
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"`{name}` is {seconds}, and cannot be negative or endless.")
 
 
 def require_call(call: object) -> None:

@@ -188,6 +188,10 @@ class Scheduler(OnBackend):
         """
         return self._open_run(call.function).submit(call, owner, asked)
 
+    def goes_on(self) -> bool:
+        """Whether a run is on, and there is no reason for it to end yet."""
+        return self._run is not None and self._run.goes_on
+
     def require_open(self, function: Callable[..., object], /) -> None:
         """Raise what submitting this function would raise now, if anything; see `submit`."""
         self._open_run(function).require_open(function)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 from typing_extensions import TypeVar
 
-from amltk.scheduling.attempts import Failure, is_loss
+from amltk.callbacks import ask
+from amltk.scheduling.attempts import Again, Failure, is_loss, require_seconds
 from amltk.scheduling.call import Call, CallFuture
 from amltk.scheduling.outcomes import Outcomes, guarded
 
@@ -76,8 +77,9 @@ class Submission(Generic[R]):
     def _past(self, plugin: TaskPlugin, call: Call[R]) -> Call[R] | None:
         if self._judged and any(plugin is judged for judged in self._judged):
             return call
-        made = plugin.pre_submit(call)
+        made = ask(plugin.pre_submit, call)
         if made is not None:
+            require_call(plugin, made)
             self._on_their_way.append((plugin, call))
         return made
 
@@ -107,8 +109,12 @@ class Submission(Generic[R]):
     def again(self, error: BaseException, /) -> float | None:
         """Ask the plugins whether to attempt the call again, and when."""
         for position, agreed in enumerate(self._agreed):
-            again = agreed.plugin.attempt_failed(self._failure(agreed, error))
+            plugin = agreed.plugin
+            again = ask(plugin.attempt_failed, self._failure(agreed, error))
             if again is not None:
+                require_again(plugin, again)
+                require_call(plugin, again.call)
+                require_seconds("wait", again.wait)
                 self._attempt += not is_loss(error)
                 self._begin_again(position, again.call)
                 return again.wait
@@ -163,3 +169,19 @@ class Submission(Generic[R]):
     def landed(self, future: CallFuture[Any], /) -> None:
         """The call has its outcome; nobody has been told yet."""
         self._task.landed(future)
+
+
+def require_call(plugin: object, made: object) -> None:
+    if not isinstance(made, Call):
+        raise TypeError(
+            f"{plugin!r} made {made!r} out of a call, and has to make a `Call`, or return None to "
+            "refuse it."
+        )
+
+
+def require_again(plugin: object, again: object) -> None:
+    if not isinstance(again, Again):
+        raise TypeError(
+            f"{plugin!r} answered {again!r} to an attempt that failed, and has to return an "
+            "`Again`, or None."
+        )

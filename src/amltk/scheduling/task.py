@@ -64,6 +64,10 @@ class TakesCalls(Protocol):
         """Emitted when a run has begun and after each outcome, when everybody was told."""
         ...
 
+    def goes_on(self) -> bool:
+        """Whether a run is on, and there is no reason for it to end yet."""
+        ...
+
     def require_open(self, function: Callable[..., object], /) -> None:
         """Raise unless calls can be submitted now."""
         ...
@@ -141,7 +145,7 @@ class Task(Generic[P, R]):
         self.emitter: Emitter = Emitter(self.name)
         self.plugins: tuple[TaskPlugin, ...] = ()
         self.feeds: list[Feed[Any]] = []
-        """What `feed` has made, oldest first."""
+        """What `feed` has made, oldest first; those that are over leave when it makes another."""
         self._futures: dict[Future[R], None] = {}
         self.on_submitted = self.on(self.SUBMITTED)
         self.on_done = self.on(self.DONE)

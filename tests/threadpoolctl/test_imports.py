@@ -1,0 +1,118 @@
+"""Hearing of imports, without being in their way."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Generator
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+
+import pytest
+
+from amltk.threadpoolctl.imports import Imports
+from tests.helpers import in_thread
+
+MODULES = {
+    "heard_alone.py": "",
+    "heard_outer.py": "import heard_inner, heard_package.module",
+    "heard_inner.py": "import heard_package",
+    "heard_package/__init__.py": "",
+    "heard_package/module.py": "",
+    "heard_namespace/module.py": "",
+    "heard_failing.py": "import heard_alone; 1 / 0",
+}
+
+
+class Heard:
+    """What is told of imports, in a program that has some modules to import."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.imports = Imports(self.hear)
+        self.imports.watch()
+
+    def hear(self) -> None:
+        self.times += 1
+
+
+@pytest.fixture
+def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Heard]:
+    for name, text in MODULES.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    heard = Heard()
+    try:
+        yield heard
+    finally:
+        sys.meta_path.remove(heard.imports)
+        for name in [name for name in sys.modules if name.startswith("heard_")]:
+            del sys.modules[name]
+
+
+def test_an_import_is_told_of_once_with_all_that_it_imports(heard: Heard) -> None:
+    """
+    When it is over; and what is there already is not told of.
+    """
+    importlib.import_module("heard_outer")
+    assert heard.times == 1
+    importlib.import_module("heard_outer")
+    importlib.import_module("heard_package.module")
+    assert heard.times == 1
+    importlib.import_module("heard_alone")
+    assert heard.times == 2
+
+
+def test_a_module_is_as_without_it(heard: Heard) -> None:
+    """
+    It has its own loader, also when it is loaded again.
+    """
+    module = importlib.import_module("heard_alone")
+    for _ in range(2):
+        assert isinstance(module.__loader__, SourceFileLoader)
+        assert module.__spec__ is not None
+        assert module.__spec__.loader is module.__loader__
+        assert module.__spec__.name == "heard_alone"
+        module = importlib.reload(module)
+    assert heard.times == 3
+
+
+def test_what_an_import_raises_is_raised(heard: Heard) -> None:
+    """
+    It is told of nevertheless: something of it may have been loaded.
+    """
+    with pytest.raises(ZeroDivisionError):
+        importlib.import_module("heard_failing")
+    assert heard.times == 1
+    with pytest.raises(ModuleNotFoundError, match="heard_of_nowhere"):
+        importlib.import_module("heard_of_nowhere")
+    assert "heard_failing" not in sys.modules
+    importlib.import_module("heard_outer")
+    assert heard.times == 2
+
+
+def test_packages_without_a_file_can_be_imported(heard: Heard) -> None:
+    """
+    Namespace packages have loaders of another kind.
+    """
+    module = importlib.import_module("heard_namespace.module")
+    assert module.__name__ == "heard_namespace.module"
+    assert heard.times >= 1
+
+
+def test_each_thread_is_heard(heard: Heard) -> None:
+    """
+    An import in another thread is told of in that thread.
+    """
+    assert in_thread(lambda: importlib.import_module("heard_outer")) is None
+    assert heard.times == 1
+
+
+def test_it_watches_once(heard: Heard) -> None:
+    """
+    However often it is told to.
+    """
+    heard.imports.watch()
+    assert sys.meta_path.count(heard.imports) == 1
