@@ -264,7 +264,8 @@ class Together(RuleBasedStateMachine):
     # What holds in the end.
 
     def teardown(self) -> None:
-        if not hasattr(self, "plan"):
+        if not hasattr(self, "plan"):  # it never began
+            self.run.loop.close()
             return
         self.stopping = True
         self.run.do(self.run.scheduler.stop)
@@ -294,4 +295,4 @@ class Together(RuleBasedStateMachine):
 
 
 TestTogether = Together.TestCase
-TestTogether.settings = settings(max_examples=400, stateful_step_count=20, deadline=None)
+TestTogether.settings = settings(max_examples=300, stateful_step_count=20, deadline=None)
