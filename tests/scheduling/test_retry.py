@@ -18,6 +18,7 @@ from amltk import CallLimiter, Scheduler, TaskPlugin
 from amltk.backends.base import Backend
 from amltk.exceptions import PluginError, WorkerLostError
 from amltk.scheduling import Call, ExitCode, Retry, exponential
+from amltk.scheduling.attempts import Failure
 from tests.hand_driven import HandDrivenRun, begun, hand_driven, submitted
 from tests.helpers import Boom, all_accounted_for, die, story_of
 
@@ -485,6 +486,43 @@ def test_plugins_behind_it_see_every_attempt() -> None:
         run.end()
     assert before.log == ["agreed", "submitted"]
     assert behind.log == ["agreed", "submitted"] * 2
+
+
+class Listener(TaskPlugin):
+    """Writes down which failures it hears of; may raise."""
+
+    name = "listener"
+
+    def __init__(self, then: Callable[[], object] = str) -> None:
+        self.heard: list[tuple[int, int, str]] = []
+        self.then = then
+
+    @override
+    def failure_heard(self, failure: Failure[R], /) -> None:
+        self.heard.append((failure.attempt, failure.n_lost, str(failure.error)))
+        self.then()
+
+    @override
+    def copy(self) -> Self:
+        return type(self)(self.then)
+
+
+def test_every_plugin_hears_of_every_failed_attempt() -> None:
+    """
+    Wherever it stands, whether there is another attempt or not, and while the run closes, too.
+    """
+    before, behind = Listener(), Listener(divide)
+    with hand_driven() as run:
+        task = run.scheduler.task(double, plugins=[before, Retry(attempts=2), behind])
+        run.begin(on_exception="ignore", end_on_empty=False)
+        run.do(lambda: (task(1), task(2)))
+        run.do(lambda: run.executor.jobs[0].fail(Boom("a")))
+        run.do(lambda: run.executor.jobs[2].fail(WorkerLostError("b")))
+        run.do(lambda: run.executor.jobs[3].fail(Boom("c")))
+        run.do(run.scheduler.stop)
+        run.do(lambda: run.executor.jobs[1].fail(Boom("d")))
+    assert before.heard == behind.heard == [(1, 0, "a"), (2, 1, "b"), (2, 1, "c"), (1, 0, "d")]
+    assert task.event_counts["on_exception"] == 2
 
 
 def test_an_attempt_that_is_refused_ends_the_call() -> None:

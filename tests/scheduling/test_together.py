@@ -1,4 +1,4 @@
-"""A limiter, a retry and a feed on one task: what holds for any script of outcomes.
+"""A limiter, a retry, limits and a feed on one task: what holds for any script of outcomes.
 
 A machine draws the policies and drives the executor by hand; the laws below are held against
 what the jobs, the task and the feed say after every step, and in the end.
@@ -8,19 +8,46 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from typing_extensions import TypeVar
 
 from amltk import CallLimiter, TaskPlugin
-from amltk.exceptions import WorkerLostError
-from amltk.scheduling import ExitCode, Retry
+from amltk.exceptions import (
+    CpuTimeoutException,
+    MemoryLimitException,
+    WallTimeoutException,
+    WorkerLostError,
+)
+from amltk.pynisher import PynisherPlugin
+from amltk.pynisher.limited import Limited
+from amltk.pynisher.limits import Limits
+from amltk.scheduling import Call, CallFuture, ExitCode, Retry
 from tests.hand_driven import HandDrivenRun, HandJob
 from tests.helpers import Boom, all_accounted_for, echo
 
+R = TypeVar("R")
+
 WAIT = 10.0
+
+RETRIED = (Boom, WallTimeoutException, MemoryLimitException)
+
+EVENTS = {
+    "pynisher-timeout": (WallTimeoutException, CpuTimeoutException),
+    "pynisher-wall-time-limit": (WallTimeoutException,),
+    "pynisher-cpu-time-limit": (CpuTimeoutException,),
+    "pynisher-memory-limit": (MemoryLimitException,),
+}
+"""The events of limits, and what they are about."""
+
+
+def twice_the_time(call: Call[R], attempt: int) -> Call[R]:
+    return PynisherPlugin.with_limits(call, wall_time_limit=2.0 ** (attempt - 1))
 
 
 class Plan(NamedTuple):
@@ -31,7 +58,7 @@ class Plan(NamedTuple):
     attempts: int
     max_lost: int
     waits: bool
-    limiter_first: bool
+    order: Sequence[int]
     max_pending: int
     n_items: int
 
@@ -43,11 +70,16 @@ plans = st.builds(
     attempts=st.integers(1, 3),
     max_lost=st.integers(0, 2),
     waits=st.booleans(),
-    limiter_first=st.booleans(),
+    order=st.permutations(range(3)),
     max_pending=st.integers(1, 4),
     n_items=st.integers(0, 8),
 )
 which = st.integers(0, 9)
+
+
+def limits_after(failures: int) -> Limits:
+    """The limits of a call that has failed so often: the time is doubled, the memory stays."""
+    return {"memory_limit": (1, "GB"), "cpu_time_limit": None, "wall_time_limit": 2.0**failures}
 
 
 class Together(RuleBasedStateMachine):
@@ -59,6 +91,7 @@ class Together(RuleBasedStateMachine):
         self.submitted: list[object] = []
         self.ended: list[object] = []
         self.raised: Counter[tuple[object, type[BaseException]]] = Counter()
+        self.errors: list[BaseException] = []
         self.by_hand = 0
         self.stopping = False
         self.ended_early: list[object] = []
@@ -68,12 +101,16 @@ class Together(RuleBasedStateMachine):
         self.plan = plan
         limiter = CallLimiter(max_calls=plan.max_calls, max_concurrent=plan.max_concurrent)
         wait = WAIT if plan.waits else 0
-        retry = Retry(plan.attempts, on=Boom, wait=wait, max_lost=plan.max_lost)
-        plugins: list[TaskPlugin] = [limiter, retry]
-        self.task = self.run.scheduler.task(
-            echo, plugins=plugins if plan.limiter_first else plugins[::-1]
+        retry = Retry(
+            plan.attempts, on=RETRIED, wait=wait, max_lost=plan.max_lost, change=twice_the_time
         )
+        limits = PynisherPlugin(memory_limit=(1, "GB"), wall_time_limit=1.0)
+        plugins: list[TaskPlugin] = [limiter, retry, limits]
+        self.task = self.run.scheduler.task(echo, plugins=[plugins[n] for n in plan.order])
         self.items: dict[Future[int], object] = {}
+        self.heard: Counter[tuple[str, BaseException]] = Counter()
+        for name in EVENTS:
+            self.task.emitter.on(name)(partial(self.heard_of_a_limit, name))
         self.task.on_submitted.add(self.heard_of)
         self.task.on_done.add(self.heard_the_end)
         self.task.on_cancelled.add(self.heard_the_end)
@@ -87,21 +124,34 @@ class Together(RuleBasedStateMachine):
         self.submitted.append(value)
         self.items[future] = value
 
+    def heard_of_a_limit(self, name: str, error: BaseException) -> None:
+        self.heard[name, error] += 1
+
     def heard_the_end(self, future: Future[int]) -> None:
         self.ended.append(self.items[future])
         if not future.cancelled() and not self.stopping:
             self.look_at(self.items[future], future.exception())
 
     def look_at(self, item: object, error: BaseException | None) -> None:
-        if error is not None and self.raised[item, type(error)] != self.chances(type(error)):
+        if error is not None and self.attempts(item, type(error)) != self.chances(type(error)):
             self.ended_early.append(item)  # an assertion here would be a callback that failed
 
+    def attempts(self, item: object, error: type[BaseException]) -> int:
+        """How often an item has raised this, or what is counted together with it."""
+        together = RETRIED if error in RETRIED else (error,)
+        return sum(self.raised[item, kind] for kind in together)
+
     def chances(self, error: type[BaseException]) -> int:
-        chances = {"Boom": self.plan.attempts, "WorkerLostError": self.plan.max_lost + 1}
-        return chances.get(error.__name__, 1)
+        if error in RETRIED:
+            return self.plan.attempts
+        return self.plan.max_lost + 1 if error is WorkerLostError else 1
 
     def open_jobs(self) -> list[HandJob]:
         return [job for opened in self.run.recipe.opened for job in opened.open_jobs()]
+
+    def is_cancelled(self, job: HandJob) -> bool:
+        pending = [f for f in self.run.scheduler.queue if isinstance(f, CallFuture)]
+        return not any(future.source is job.future for future in pending)
 
     def end_job(self, n: int, error: BaseException | None) -> None:
         if jobs := self.open_jobs():
@@ -110,6 +160,9 @@ class Together(RuleBasedStateMachine):
                 self.run.do(job.finish)
             else:
                 self.raised[job.args[0], type(error)] += 1
+                # Of a call that was cancelled meanwhile nobody hears anything.
+                if not self.is_cancelled(job):
+                    self.errors.append(error)
                 self.run.do(lambda: job.fail(error))
 
     # What happens.
@@ -118,7 +171,9 @@ class Together(RuleBasedStateMachine):
     def finish(self, n: int) -> None:
         self.end_job(n, None)
 
-    @rule(n=which, error=st.sampled_from([Boom, Boom, ValueError, WorkerLostError]))
+    @rule(
+        n=which, error=st.sampled_from([*RETRIED, ValueError, CpuTimeoutException, WorkerLostError])
+    )
     def fail(self, n: int, error: type[Exception]) -> None:
         self.end_job(n, error("by hand"))
 
@@ -168,12 +223,30 @@ class Together(RuleBasedStateMachine):
 
     @invariant()
     def none_is_attempted_too_often(self) -> None:
-        for (_, error), n in self.raised.items():
-            assert n <= self.chances(error)
+        for item, error in self.raised:
+            assert self.attempts(item, error) <= self.chances(error)
 
     @invariant()
     def none_ends_before_it_has_had_its_chances(self) -> None:
         assert self.ended_early == []
+
+    @invariant()
+    def each_limit_that_was_reached_was_heard_of_once(self) -> None:
+        expected = Counter(
+            (name, error)
+            for error in self.errors
+            for name, kinds in EVENTS.items()
+            if isinstance(error, kinds)
+        )
+        assert self.heard == expected
+
+    @invariant()
+    def each_call_carries_its_limits(self) -> None:
+        for job in self.open_jobs():
+            assert isinstance(job.function, Limited)
+            assert job.function.function is echo
+            charged = self.attempts(job.args[0], Boom)
+            assert job.function.limits == limits_after(charged)
 
     @invariant()
     def every_call_is_pending_or_has_ended_once(self) -> None:
@@ -191,7 +264,8 @@ class Together(RuleBasedStateMachine):
     # What holds in the end.
 
     def teardown(self) -> None:
-        if not hasattr(self, "plan"):
+        if not hasattr(self, "plan"):  # it never began
+            self.run.loop.close()
             return
         self.stopping = True
         self.run.do(self.run.scheduler.stop)
@@ -221,4 +295,4 @@ class Together(RuleBasedStateMachine):
 
 
 TestTogether = Together.TestCase
-TestTogether.settings = settings(max_examples=400, stateful_step_count=20, deadline=None)
+TestTogether.settings = settings(max_examples=300, stateful_step_count=20, deadline=None)

@@ -16,6 +16,13 @@ from typing_extensions import TypeVar, override
 
 from amltk import CallLimiter, Emitter, Event, Scheduler, Subscriber, Task, TaskPlugin
 from amltk.backends import Loky, Processes, Sequential, Threads
+from amltk.exceptions import (
+    CpuTimeoutException,
+    MemoryLimitException,
+    TimeoutException,
+    WallTimeoutException,
+)
+from amltk.pynisher import PynisherPlugin
 from amltk.scheduling import (
     Call,
     ExceptionEvent,
@@ -298,6 +305,33 @@ single = ThreadPoolCTLPlugin(1, user_api="blas")
 assert_type(single.copy(), ThreadPoolCTLPlugin)
 assert_type(single.max_threads, int)
 scheduler.task(train, plugins=[quiet, single, WarningFilterPlugin("error", module="numpy")])
+# Limits.
+
+limited = scheduler.task(train, plugins=PynisherPlugin((2, "GB"), wall_time_limit=(1.5, "h")))
+assert_type(limited.on("pynisher-timeout"), Subscriber[[TimeoutException]])
+assert_type(limited.on("pynisher-wall-time-limit"), Subscriber[[WallTimeoutException]])
+assert_type(limited.on("pynisher-cpu-time-limit"), Subscriber[[CpuTimeoutException]])
+assert_type(limited.on("pynisher-memory-limit"), Subscriber[[MemoryLimitException]])
+assert_type(limited.on(PynisherPlugin.TIMEOUT), Subscriber[[TimeoutException]])
+assert_type(limited.on(PynisherPlugin.WALL_TIME_LIMIT_REACHED), Subscriber[[WallTimeoutException]])
+assert_type(limited.on(PynisherPlugin.CPU_TIME_LIMIT_REACHED), Subscriber[[CpuTimeoutException]])
+assert_type(limited.on(PynisherPlugin.MEMORY_LIMIT_REACHED), Subscriber[[MemoryLimitException]])
+assert_type(PynisherPlugin.supports("memory"), bool)
+assert_type(PynisherPlugin(cpu_time_limit=10, context="fork").copy(), PynisherPlugin)
+assert_type(PynisherPlugin.with_limits(Call.of(train, 0.1), memory_limit=2**30), Call[str])
+
+
+def with_more_time(call: Call[R], attempt: int) -> Call[R]:
+    return PynisherPlugin.with_limits(call, wall_time_limit=(attempt, "min"), memory_limit=None)
+
+
+Retry(on=PynisherPlugin.TimeoutException, change=with_more_time)
+
+
+@limited.on("pynisher-timeout")
+def say_which(error: PynisherPlugin.TimeoutException) -> bool:
+    return isinstance(error, PynisherPlugin.WallTimeoutException)
+
 
 # Feeds.
 

@@ -16,6 +16,8 @@ from typing_extensions import override
 from amltk import CallLimiter, Emitter, Event, Scheduler, Task, TaskPlugin
 from amltk.backends import Loky, Processes, Sequential, Threads
 from amltk.events import CallbackOptions
+from amltk.exceptions import MemoryLimitException, WallTimeoutException
+from amltk.pynisher import PynisherPlugin
 from amltk.scheduling import (
     Call,
     ExitCode,
@@ -391,6 +393,31 @@ ThreadPoolCTLPlugin(None)  # type: ignore[arg-type]
 ThreadPoolCTLPlugin(1, user_api="mkl")  # type: ignore[arg-type]
 ThreadPoolCTLPlugin(threads=1)  # type: ignore[call-arg]
 ThreadPoolCTLPlugin(1).max_threads = 2  # type: ignore[misc]
+# Limits.
+
+
+def takes_wall_timeout(error: WallTimeoutException) -> None: ...
+def takes_memory_limit(error: MemoryLimitException) -> None: ...
+
+
+task.on("pynisher-timeout")(takes_wall_timeout)  # type: ignore[call-overload]
+task.on("pynisher-wall-time-limit")(takes_memory_limit)  # type: ignore[call-overload]
+task.on("pynisher-cpu-time-limit")(takes_wall_timeout)  # type: ignore[call-overload]
+task.on("pynisher-memory-limit")(takes_wall_timeout)  # type: ignore[call-overload]
+task.on(PynisherPlugin.TIMEOUT)(takes_wall_timeout)  # type: ignore[call-overload]
+task.on(PynisherPlugin.MEMORY_LIMIT_REACHED)(nothing)  # type: ignore[call-overload]
+task.on("pynisher-time-limit")  # type: ignore[call-overload]
+PynisherPlugin(memory_limit="2 GB")  # type: ignore[arg-type]
+PynisherPlugin(memory_limit=(2, "GBs"))  # type: ignore[arg-type]
+PynisherPlugin(wall_time_limit=(2, "GB"))  # type: ignore[arg-type]
+PynisherPlugin(wall_time=2)  # type: ignore[call-arg]
+PynisherPlugin(1, 2, 3, "fork")  # type: ignore[call-arg]
+PynisherPlugin(context="forks")  # type: ignore[arg-type]
+PynisherPlugin().memory_limit = 3  # type: ignore[misc]
+PynisherPlugin.supports("time")  # type: ignore[arg-type]
+PynisherPlugin.with_limits(Call.of(train, 0.1), wall_time=1)  # type: ignore[call-arg]
+PynisherPlugin.with_limits(Call.of(train, 0.1), cpu_time_limit="1")  # type: ignore[arg-type]
+PynisherPlugin.with_limits(train, cpu_time_limit=1)  # type: ignore[arg-type]
 
 # Feeds.
 

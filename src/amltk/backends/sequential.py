@@ -11,7 +11,7 @@ from typing_extensions import ParamSpec, TypeVar, override
 
 from amltk.backends.abilities import Abilities
 
-__all__ = ["Sequential", "SequentialExecutor"]
+__all__ = ["Sequential", "SequentialExecutor", "run_job"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,7 +59,7 @@ class SequentialExecutor(Executor):
 
 
 def run_job(fn: Callable[..., R], args: Sequence[object], kwargs: Mapping[str, object]) -> R:
-    """Call the job: Ctrl-C in here hits the job, and not the book-keeping around it."""
+    """Call a job: Ctrl-C in here hits the job, and not the book-keeping around it."""
     return fn(*args, **kwargs)
 
 

@@ -26,6 +26,7 @@ from amltk.backends.abandoned import ended_when_abandoned
 from amltk.backends.base import needs
 from amltk.backends.payload import pack_call, unpack_outcome
 from amltk.backends.process_trees import end_processes
+from amltk.backends.sequential import run_job
 from amltk.backends.start_method import ProcessContext, StartMethod
 from amltk.backends.worker_process import death_of, how_it_ended
 from amltk.callbacks import name_of
@@ -82,7 +83,7 @@ def call_within(
     held_back = interrupts.held_back
     bounds = Bounds.of(limits)
     if not bounds.by_kind():
-        return function(*args, **kwargs)
+        return run_job(function, args, kwargs)
     with needs("pynisher", extra="pynisher", what="PynisherPlugin", raises=PluginNotInstalledError):
         import_module("pynisher.limiters")  # here, where every process that is forked has it
     context = context_here(method)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 from typing_extensions import TypeVar, Unpack, override
 
@@ -24,12 +24,26 @@ __all__ = ["PynisherPlugin"]
 R = TypeVar("R")
 
 
+class Exceptions:
+    """What calls end with that have reached a limit, at hand where the limits are."""
+
+    # Apart from the plugin, of which they would be fields.
+    TimeoutException: TypeAlias = exceptions.TimeoutException
+    """It took too long, on the clock or of the CPU: one of the next two."""
+    WallTimeoutException: TypeAlias = exceptions.WallTimeoutException
+    """It has reached its `wall_time_limit`."""
+    CpuTimeoutException: TypeAlias = exceptions.CpuTimeoutException
+    """It has reached its `cpu_time_limit`."""
+    MemoryLimitException: TypeAlias = exceptions.MemoryLimitException
+    """It has reached its `memory_limit`."""
+
+
 @dataclass(frozen=True)
-class PynisherPlugin(TaskPlugin):
+class PynisherPlugin(Exceptions, TaskPlugin):
     """Ends calls of a task that use too much, with everything they have started.
 
     Each call runs in a process of its own, on every backend. One that is beyond a limit fails, with
-    one of the exceptions below, and everybody else goes on.
+    an exception that is at hand as `PynisherPlugin.TimeoutException` and so on.
 
     ```python
     limits = PynisherPlugin(memory_limit=(2, "GB"), wall_time_limit=(10, "min"))
@@ -55,15 +69,6 @@ class PynisherPlugin(TaskPlugin):
     """How processes are started; what Python does by default if `None`."""
 
     name: ClassVar[str] = "pynisher"
-
-    TimeoutException = exceptions.TimeoutException
-    """What a call ends with that took too long, on the clock or of the CPU: one of the next two."""
-    WallTimeoutException = exceptions.WallTimeoutException
-    """What a call ends with that has reached its `wall_time_limit`."""
-    CpuTimeoutException = exceptions.CpuTimeoutException
-    """What a call ends with that has reached its `cpu_time_limit`."""
-    MemoryLimitException = exceptions.MemoryLimitException
-    """What a call ends with that has reached its `memory_limit`."""
 
     TIMEOUT: ClassVar[Event[[exceptions.TimeoutException]]] = Event("pynisher-timeout")
     """An attempt at a call has reached one of the two limits of time; passes the exception."""

@@ -21,7 +21,7 @@ from amltk.pace import Pace
 
 __all__ = ["CALLS_USER_CODE", "ctrl_c_goes_to", "held_back"]
 
-held_back = 0
+held_back: int = 0
 """How often Ctrl-C has found the program in our book-keeping, and was not raised. Whoever goes on to
 wait for code of the user looks whether that happened since it began, and raises it there."""
 
