@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
-import amltk
 from amltk import Scheduler
 from amltk.backends import Loky, Processes, Sequential, Threads
 from amltk.backends.base import Backend, Given
@@ -30,6 +26,8 @@ from amltk.backends.base import Backend, Given
 ROOT = Path(__file__).parents[1]
 if str(ROOT) not in sys.path:  # workers import the functions of the tests by their names
     sys.path.insert(0, str(ROOT))
+
+from tests.dask_cluster import client_of, dask_cluster, running  # noqa: E402
 
 IN_PROCESSES: Mapping[str, Backend] = {
     "fork": Processes(2, mp_context="fork"),
@@ -44,8 +42,11 @@ MORTAL: Mapping[str, Backend | None] = {
     "spawn": Processes(2, mp_context="spawn"),
     "dask": None,  # on a cluster that has to be there first
 }
-ELSEWHERE: Mapping[str, Backend | None] = {**MORTAL, "threads": Threads(2)}
-EVERYWHERE: Mapping[str, Backend | None] = {**ELSEWHERE, "sequential": Sequential()}
+ELSEWHERE = (*MORTAL, "threads")
+EVERYWHERE = (*ELSEWHERE, "sequential")
+
+STARTING = 100.0
+"""Seconds that workers may take to be there, on a machine that has other things to do."""
 
 SETTLE = 10.0
 """Seconds that a thread which is about to end may take for it."""
@@ -72,86 +73,77 @@ def processes(request: pytest.FixtureRequest) -> Backend:
     return chosen
 
 
-DASK_CLUSTER = """
-import sys
-import dask
-from distributed import LocalCluster
-
-if __name__ == "__main__":
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-    ):
-        print(cluster.scheduler_address, flush=True)
-        sys.stdin.read()
-"""
-
-
 @pytest.fixture(scope="module")
 def dask_address(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """The address of a Dask cluster on this machine, with two processes as its workers."""
-    script = tmp_path_factory.mktemp("dask") / "cluster.py"
-    script.write_text(DASK_CLUSTER)
-    source = Path(amltk.__file__).parents[1]
-    cluster = subprocess.Popen(
-        [sys.executable, str(script)],
-        env={**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{ROOT}"},
-        cwd=script.parent,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    assert cluster.stdin is not None
-    assert cluster.stdout is not None
-    try:
-        address = cluster.stdout.readline().strip()
-        with client_of(
-            address
-        ) as client:  # threads that stay for as long as the program start here
-            client.submit(abs, -1).result(SETTLE)
+    with dask_cluster(tmp_path_factory.mktemp("dask")) as address:
+        with client_of(address) as client:  # what stays for as long as the program starts here
+            client.submit(abs, -1).result(STARTING)
         yield address
-        cluster.stdin.close()
-        cluster.wait(SETTLE)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(cluster.pid, signal.SIGKILL)
-        cluster.wait()
-        cluster.stdout.close()
 
 
-def client_of(address: str) -> Any:
-    return import_module("distributed").Client(address)
+@pytest.fixture(scope="module")
+def open_pools() -> Generator[Mapping[str, Executor]]:
+    """Pools with two workers that are there: to start them takes longer than most tests."""
+    recipes = {**IN_PROCESSES, "loky": Loky(2, timeout=None), "spawn": MORTAL["spawn"]}
+    with ExitStack() as stack:
+        pools = {
+            name: stack.enter_context(recipe.open())
+            for name, recipe in recipes.items()
+            if recipe is not None
+        }
+        started = [pool.submit(abs, -1) for pool in pools.values() for _ in range(2)]
+        assert [future.result(STARTING) for future in started] == [1] * len(started)
+        yield pools
 
 
-@pytest.fixture(params=list(EVERYWHERE.values()), ids=list(EVERYWHERE))
-def everywhere(request: pytest.FixtureRequest, dask_address: str) -> Generator[Backend]:
-    """Each backend, each way to start a process, and a cluster of which somebody has an executor."""
-    with on(request.param, dask_address) as backend:
+@pytest.fixture(params=EVERYWHERE)
+def everywhere(
+    request: pytest.FixtureRequest, dask_address: str, open_pools: Mapping[str, Executor]
+) -> Generator[Backend]:
+    """Each backend, each way to start a process, and somebody's executor on a cluster.
+
+    Workers are there already, and stay: a test must not end them.
+    """
+    with kept_open(request.param, dask_address, open_pools) as backend:
         yield backend
 
 
-@pytest.fixture(params=list(ELSEWHERE.values()), ids=list(ELSEWHERE))
-def elsewhere(request: pytest.FixtureRequest, dask_address: str) -> Generator[Backend]:
+@pytest.fixture(params=ELSEWHERE)
+def elsewhere(
+    request: pytest.FixtureRequest, dask_address: str, open_pools: Mapping[str, Executor]
+) -> Generator[Backend]:
     """Those of them where a call can still run while the program goes on."""
-    with on(request.param, dask_address) as backend:
+    with kept_open(request.param, dask_address, open_pools) as backend:
         yield backend
 
 
 @pytest.fixture(params=list(MORTAL.values()), ids=list(MORTAL))
 def mortal(request: pytest.FixtureRequest, dask_address: str) -> Generator[Backend]:
     """Those whose workers can die."""
-    with on(request.param, dask_address) as backend:
+    if request.param is not None:
+        yield request.param
+        return
+    with on_dask(dask_address) as backend:
         yield backend
 
 
 @contextmanager
-def on(backend: Backend | None, dask_address: str) -> Generator[Backend]:
-    if backend is not None:
-        yield backend
-        return
-    with client_of(dask_address) as client:
+def kept_open(
+    name: str, dask_address: str, open_pools: Mapping[str, Executor]
+) -> Generator[Backend]:
+    if name in open_pools:
+        yield Given(open_pools[name], terminate=False)
+    elif name in BACKENDS:
+        yield BACKENDS[name]
+    else:
+        with on_dask(dask_address) as backend:
+            yield backend
+
+
+@contextmanager
+def on_dask(address: str) -> Generator[Backend]:
+    with client_of(address) as client:
         yield Given(client.get_executor(pure=False), terminate=False)
 
 
@@ -203,7 +195,9 @@ def join(threads: set[threading.Thread]) -> None:
 
 
 def children_now() -> set[psutil.Process]:
-    return set(psutil.Process().children(recursive=True))
+    """The processes that were started here, without what a cluster does with its own."""
+    theirs = {child for cluster in running for child in cluster.children(recursive=True)}
+    return set(psutil.Process().children(recursive=True)) - theirs
 
 
 def descriptors_now() -> dict[str, str]:

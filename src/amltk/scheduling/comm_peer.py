@@ -126,7 +126,7 @@ class Peer:
         """Say goodbye: nothing more is going to be sent. Does nothing if that was said."""
         if not self._open:
             return
-        with suppress(CommClosedError):  # then there is nobody to say it to
+        with suppress(OSError):  # then there is nobody to say it to
             self._write(frame(GOODBYE))
             if self._unanswered:
                 # A connection that is closed with something unread in it takes back what it sent.

@@ -1,0 +1,87 @@
+"""A Dask cluster on this machine, in a process of its own, so that nothing of it is in this one."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import amltk
+
+PROGRAM = """
+import sys
+
+import dask
+from distributed import LocalCluster
+
+if __name__ == "__main__":
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+    ):
+        print(cluster.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+TO_START = 100.0
+"""Seconds that the cluster may take to be there."""
+
+TO_END = 10.0
+"""Seconds that the cluster may take to end, before it is made to."""
+
+running: list[psutil.Process] = []
+"""The processes of the clusters that are running."""
+
+
+def client_of(address: str) -> Any:
+    """A client of a cluster, to be used in a `with`."""
+    return import_module("distributed").Client(address)
+
+
+@contextmanager
+def dask_cluster(directory: Path) -> Generator[str]:
+    """The address of a cluster with two worker processes, which can import the tests.
+
+    A call that loses its worker is not computed again.
+
+    Args:
+        directory: Where it can write.
+    """
+    script = directory / "cluster.py"
+    script.write_text(PROGRAM)
+    roots = (Path(amltk.__file__).parents[1], Path(__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, roots))},
+        cwd=directory,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    running.append(psutil.Process(process.pid))
+    try:
+        assert select.select([process.stdout], [], [], TO_START)[0], "the cluster does not start"
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(TO_END)
+    finally:
+        running.pop()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
