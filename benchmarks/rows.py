@@ -145,6 +145,13 @@ ROWS = (
         unit="us",
         per=20_000,
         compared="difference",
+        "comm",
+        "100,000 messages of 100 bytes from a call in a worker process",
+        "multiprocessing.Pipe",
+        "comm.against_a_pipe",
+        at_most=3,
+        unit="us",
+        per=100_000,
     ),
     Row(
         "feed",

@@ -20,6 +20,7 @@ from amltk.exceptions import MemoryLimitException, WallTimeoutException
 from amltk.pynisher import PynisherPlugin
 from amltk.scheduling import (
     Call,
+    Comm,
     ExitCode,
     ExitState,
     Feed,
@@ -418,6 +419,36 @@ PynisherPlugin.supports("time")  # type: ignore[arg-type]
 PynisherPlugin.with_limits(Call.of(train, 0.1), wall_time=1)  # type: ignore[call-arg]
 PynisherPlugin.with_limits(Call.of(train, 0.1), cpu_time_limit="1")  # type: ignore[arg-type]
 PynisherPlugin.with_limits(train, cpu_time_limit=1)  # type: ignore[arg-type]
+
+# Messages.
+
+
+def takes_message(msg: Comm.Msg[int]) -> None:
+    msg.data.upper()  # type: ignore[attr-defined]
+    msg.answer(1)  # type: ignore[attr-defined]
+    msg.respond(1, 2)  # type: ignore[call-arg]
+
+
+def takes_data(data: int) -> None: ...
+
+
+def speaks(rate: float, comm: Comm = Comm.NONE) -> None:
+    comm.send()  # type: ignore[call-arg]
+    comm.send(1, 2)  # type: ignore[call-arg]
+    comm.request(1, 2)  # type: ignore[call-arg]
+    comm.request(1, timeout="2")  # type: ignore[arg-type]
+    comm.sent(rate)  # type: ignore[attr-defined]
+
+
+task.on("comm-message")(takes_data)  # type: ignore[call-overload]
+task.on("comm-close")(nothing)  # type: ignore[call-overload]
+task.on(Comm.REQUEST)(takes_data)  # type: ignore[call-overload]
+task.on("comm-answer")  # type: ignore[call-overload]
+Comm.Plugin(3)  # type: ignore[arg-type]
+Comm.Plugin("here", "there")  # type: ignore[call-arg]
+Comm.Plugin(port=3)  # type: ignore[call-arg]
+scheduler.task(speaks, plugins=Comm)  # type: ignore[arg-type]
+scheduler.task(speaks, plugins=Comm.Plugin())("fast")  # type: ignore[arg-type]
 
 # Feeds.
 
