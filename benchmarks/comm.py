@@ -5,9 +5,6 @@ Both workers are there when the time begins. Ours has yet to get its call and to
 
 from __future__ import annotations
 
-<<<<<<< ours
-from pairs import Pair, in_turn
-=======
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from time import perf_counter
@@ -16,7 +13,6 @@ from pairs import Pair, in_turn, seconds
 
 from amltk import Scheduler
 from amltk.scheduling import Comm
->>>>>>> theirs
 
 N_MESSAGES = 100_000
 MESSAGE = b"m" * 100

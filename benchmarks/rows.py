@@ -145,6 +145,8 @@ ROWS = (
         unit="us",
         per=20_000,
         compared="difference",
+    ),
+    Row(
         "comm",
         "100,000 messages of 100 bytes from a call in a worker process",
         "multiprocessing.Pipe",
