@@ -164,4 +164,13 @@ ROWS = (
         unit="us",
         per=20_000,
     ),
+    Row(
+        "limits",
+        "a no-op call with all three limits, in a process of its own",
+        "a forked multiprocessing.Process and a Pipe",
+        "limits.with_all_limits",
+        at_most=2.0,
+        unit="ms",
+        per=100,
+    ),
 )

@@ -383,6 +383,27 @@ if __name__ == "__main__":
         assert those_alive_soon(path) == []
 
 
+def test_a_program_that_a_process_cannot_import(tmp_path: Path) -> None:
+    """
+    What it lacks is said, and is not memory.
+    """
+    code = f"""{BEGINNING}
+from amltk.pynisher import PynisherPlugin
+
+if __name__ != "__main__":
+    os._exit(1)
+scheduler = Scheduler.with_threads(1)
+limits = PynisherPlugin(memory_limit=(64, "GB"), context="spawn")
+task = scheduler.task(abs, plugins=limits)
+scheduler.on_start(lambda: task(-1))
+state = scheduler.run(on_exception="end")
+print(type(state.exception).__name__, "__main__" in str(state.exception))
+"""
+    with program(tmp_path / "p.py", code, "no gate") as process:
+        out, err = process.communicate()
+    assert (out, err) == ("WorkerLostError True\n", "")
+
+
 @pytest.mark.parametrize("end", ["sys.exit()", "os._exit(0)", "os.kill(os.getpid(), 9)"])
 def test_a_program_that_ends_without_its_run(end: str, tmp_path: Path) -> None:
     """

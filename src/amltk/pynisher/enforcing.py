@@ -8,28 +8,37 @@ import signal
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
+from functools import cache
+from multiprocessing import Pipe
 from typing import TYPE_CHECKING
 
+from amltk.backends.base import needs
 from amltk.exceptions import MemoryLimitException
 
 if TYPE_CHECKING:
     from pynisher.limiters import Limiter
 
-__all__ = ["limit_cpu_time", "limiter_of", "memory_limited"]
+__all__ = ["limit_cpu_time", "limiter", "memory_limited"]
 
 INTERVAL = 5
 """Seconds of CPU time from when the system asks a process to end to when it makes it."""
 
 
-def limiter_of(pipe: Connection) -> Limiter:
-    """What pynisher has for this system."""
-    from pynisher.limiters import Limiter  # noqa: PLC0415
+@cache
+def limiter() -> Limiter:
+    """What pynisher has for this system.
 
-    return Limiter.create(func=limiter_of, output=pipe)  # it is to limit, and to call nothing
+    Raises:
+        BackendNotInstalledError: If pynisher is not installed.
+    """
+    with needs("pynisher", extra="pynisher"):
+        from pynisher.limiters import Limiter  # noqa: PLC0415
+    unused, output = Pipe()
+    with unused, output:
+        return Limiter.create(func=limiter, output=output)  # it is to limit, and to call nothing
 
 
-def limit_cpu_time(limiter: Limiter, seconds: float) -> None:
+def limit_cpu_time(seconds: float) -> None:
     """Have this process end when it has used up so much CPU time from now on.
 
     What pynisher sets knows whole seconds only, rounded up here. A timer is as exact as the system
@@ -39,7 +48,7 @@ def limit_cpu_time(limiter: Limiter, seconds: float) -> None:
     whole = math.ceil(time.process_time() + seconds)
     soft, hard = (math.inf if n == resource.RLIM_INFINITY else n for n in limits_of_cpu_time())
     if whole < soft:  # or else there is a lower one already
-        limiter.limit_cpu_time(whole, interval=int(min(INTERVAL, hard - whole)))
+        limiter().limit_cpu_time(whole, interval=int(min(INTERVAL, hard - whole)))
     for number in (signal.SIGPROF, signal.SIGXCPU):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGPROF, signal.SIGXCPU))
@@ -51,11 +60,10 @@ def limits_of_cpu_time() -> tuple[int, int]:
 
 
 @contextmanager
-def memory_limited(limiter: Limiter, n_bytes: int | None, name: str) -> Generator[None]:
+def memory_limited(n_bytes: int | None, name: str) -> Generator[None]:
     """In here, have this process get no more address space than this.
 
     Args:
-        limiter: Sets the limit.
         n_bytes: The limit; `None` for none.
         name: What the function is called that it is for.
 
@@ -67,7 +75,7 @@ def memory_limited(limiter: Limiter, n_bytes: int | None, name: str) -> Generato
         return
     before = resource.getrlimit(resource.RLIMIT_AS)
     require_room(n_bytes, name)
-    limiter.limit_memory(
+    limiter().limit_memory(
         n_bytes if before[0] == resource.RLIM_INFINITY else min(n_bytes, before[0])
     )
     try:

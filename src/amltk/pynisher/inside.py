@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 from amltk.backends.payload import Packed, pack_error, pack_result, said, unpack_call
 from amltk.backends.signals import leave_signals_alone
 from amltk.exceptions import MemoryLimitException, NotPicklableError
-from amltk.pynisher.enforcing import limit_cpu_time, limiter_of, memory_limited
+from amltk.pynisher.enforcing import limit_cpu_time, memory_limited
 from amltk.pynisher.limits import Bounds
 from amltk.pynisher.mailbox import CALLING, OUTCOME, SETTING_UP, send
 from amltk.pynisher.packing import dumps
@@ -100,11 +100,10 @@ def end_group(*_: object) -> None:
 
 def outcome_of(pipe: Connection, order: Order) -> Packed:
     """Make the call within its limits, and pack what comes of it."""
-    limiter = limiter_of(pipe)
     try:
         if order.bounds.cpu_time is not None:
-            limit_cpu_time(limiter, order.bounds.cpu_time)
-        with memory_limited(limiter, order.bounds.memory, order.name):
+            limit_cpu_time(order.bounds.cpu_time)
+        with memory_limited(order.bounds.memory, order.name):
             call = order.call
             function, args, kwargs = unpack_call(call) if isinstance(call, bytes) else call
             send(pipe.fileno(), CALLING)

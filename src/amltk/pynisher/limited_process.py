@@ -17,13 +17,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from importlib import import_module
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from amltk.backends.abandoned import ended_when_abandoned
-from amltk.backends.base import needs
 from amltk.backends.payload import pack_call, unpack_outcome
 from amltk.backends.process_trees import end_processes
 from amltk.backends.sequential import run_job
@@ -33,10 +31,10 @@ from amltk.callbacks import name_of
 from amltk.exceptions import (
     CpuTimeoutException,
     MemoryLimitException,
-    PluginNotInstalledError,
     WallTimeoutException,
     WorkerLostError,
 )
+from amltk.pynisher.enforcing import limiter
 from amltk.pynisher.inside import Order, live
 from amltk.pynisher.limits import Bounds, Limits
 from amltk.pynisher.mailbox import Mailbox
@@ -84,8 +82,7 @@ def call_within(
     bounds = Bounds.of(limits)
     if not bounds.by_kind():
         return run_job(function, args, kwargs)
-    with needs("pynisher", extra="pynisher", what="PynisherPlugin", raises=PluginNotInstalledError):
-        import_module("pynisher.limiters")  # here, where every process that is forked has it
+    limiter()  # loads pynisher here, so that every process that is forked has it
     context = context_here(method)
     begun = time.monotonic()
     call = function, args, kwargs
@@ -177,13 +174,12 @@ class LimitedProcess:
     def why_it_died(self) -> Exception:
         """What to say of a process that ended before its call did."""
         name, bounds, how = self._order.name, self._order.bounds, how_it_ended(self._exitcode)
-        code = self._exitcode
-        if bounds.cpu_time is not None and code in OUT_OF_CPU_TIME:
+        if bounds.cpu_time is not None and self._exitcode in OUT_OF_CPU_TIME:
             return CpuTimeoutException(
                 f"{name}() was ended, since it has used up its `cpu_time_limit` of "
                 f"{bounds.cpu_time:g} s. Give it more time, or less to do."
             )
-        if bounds.memory is not None and (code in OUT_OF_MEMORY or self._mailbox.is_setting_up):
+        if bounds.memory is not None and self._may_have_lacked_memory():
             return MemoryLimitException(
                 f"The process of {name}() died ({how}) with a `memory_limit` of {bounds.memory:,} "
                 "bytes. Libraries do that which cannot go on without the memory they ask for. "
@@ -193,6 +189,10 @@ class LimitedProcess:
             f"The limited process {self.pid} of {name}() died ({how}) before the call had an "
             f"outcome. {self._hint()}"
         )
+
+    def _may_have_lacked_memory(self) -> bool:
+        crashed = self._mailbox.has_begun and self._exitcode in OUT_OF_MEMORY
+        return crashed or self._mailbox.is_setting_up
 
     def _hint(self) -> str:
         if self._mailbox.has_begun or self._method == "fork":
