@@ -136,6 +136,15 @@ ROWS = (
         )
     ),
     Row(
+        "comm",
+        "100,000 messages of 100 bytes from a call in a worker process",
+        "multiprocessing.Pipe",
+        "comm.against_a_pipe",
+        at_most=3,
+        unit="us",
+        per=100_000,
+    ),
+    Row(
         "feed",
         "a no-op call out of a feed, sequentially",
         "on_result submits the next one",

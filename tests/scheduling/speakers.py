@@ -144,6 +144,10 @@ def no_comm(x: int) -> int:
 def only_by_position(comm: object, /) -> None: ...
 
 
+def all_by_position(*comm: object) -> object:
+    return comm
+
+
 def anything(**kwargs: Any) -> object:
     return kwargs["comm"].request("it works")
 

@@ -46,6 +46,7 @@ from tests.helpers import (
     wait_at,
 )
 from tests.scheduling.speakers import (
+    all_by_position,
     anything,
     ask,
     ask_and_tell,
@@ -92,11 +93,17 @@ class Log(list[Entry]):
         self.msgs: list[Comm.Msg[Any]] = []
         for event in (Comm.MESSAGE, Comm.REQUEST, Comm.CLOSE):
             task.on(event).add(partial(self.hear, event.name))
-        task.on_submitted.add(lambda *_, **__: self.append(Entry("on_submitted")))
+        task.on_submitted(self.hear_submitted)
         task.on_done.add(lambda _: self.append(Entry("on_done")))
         task.on_cancelled.add(lambda _: self.append(Entry("on_cancelled")))
         task.on_result.add(lambda _, result: self.append(Entry("on_result", result)))
         task.on_exception.add(lambda _, error: self.append(Entry("on_exception", str(error))))
+
+    def hear_submitted(self, *_: object, **__: object) -> None:
+        self.append(Entry("on_submitted"))
+
+    def hear_retry(self, attempt: int, *_: object) -> None:
+        self.append(Entry("retry", attempt))
 
     def hear(self, name: str, msg: Comm.Msg[Any]) -> None:
         self.msgs.append(msg)
@@ -580,7 +587,7 @@ def test_each_attempt_is_a_call_of_its_own(
     plugins = [Retry(on=Boom), Comm.Plugin()]
     task = scheduler.task(fail_until, plugins=plugins if retry_first else plugins[::-1])
     log = Log(task)
-    task.on("retry").add(lambda n, *_: log.append(Entry("retry", n)))
+    task.on("retry")(log.hear_retry)
     scheduler.on_start(lambda: task(str(tmp_path / "attempts"), 3))
     scheduler.run()
     assert log == [
@@ -698,7 +705,7 @@ def test_a_queued_call_that_is_cancelled_leaves_nothing_behind(tmp_path: Path) -
     ]
 
 
-@pytest.mark.parametrize("function", [no_comm, only_by_position, lambda *comm: comm])
+@pytest.mark.parametrize("function", [no_comm, only_by_position, all_by_position])
 def test_a_function_without_the_argument_is_refused(function: Callable[..., object]) -> None:
     """
     When the plugin is attached, which is then free for another task.
@@ -936,7 +943,7 @@ def test_a_scheduler_can_run_again(backend: Backend) -> None:
     scheduler, task, log = speaking(backend, count_to)
     keys: list[bytes] = []
     scheduler.on_start(lambda: task(2))
-    task.on_submitted.add(lambda *_: keys.append(board_of(scheduler)._server.key))
+    scheduler.on_start.add(lambda: keys.append(board_of(scheduler)._server.key))
     scheduler.run()
     scheduler.run()
     assert log.of("comm-message") == [0, 1, 0, 1]
@@ -1026,3 +1033,23 @@ def test_a_worker_that_was_forked_later_keeps_no_line_open(fifo: str, tmp_path: 
         scheduler.on_start(lambda: task(fifo, "?"))
         scheduler.run(on_exception={WorkerLostError: "ignore"})
     assert log.names.count("on_cancelled") == 1
+
+
+def test_a_server_that_fails_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, fifo: str
+) -> None:
+    """
+    What is wrong in it ends the run like the error of a callback; calls are not listened to.
+    """
+
+    def fail(*_: object) -> NoReturn:
+        raise Boom("wrong")
+
+    monkeypatch.setattr(Board, "heard", fail)
+    scheduler, task, log = speaking(Threads(1), tell_what_ends_it)
+    reader = ReadsFrom(fifo)
+    scheduler.on_start(lambda: task(fifo, "?"))
+    state = scheduler.run(on_exception="end")
+    assert str(state.exception) == "wrong"
+    assert reader.text() == "CommClosedError"
+    assert log.names == ["on_submitted", "comm-close", "on_done", "on_result"]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, assert_type
+from typing import Any, ClassVar, NamedTuple, Self, assert_type
 
 from typing_extensions import TypeVar, override
 
@@ -18,6 +18,7 @@ from amltk import CallLimiter, Emitter, Event, Scheduler, Subscriber, Task, Task
 from amltk.backends import Loky, Processes, Sequential, Threads
 from amltk.scheduling import (
     Call,
+    Comm,
     ExceptionEvent,
     ExitCode,
     ExitState,
@@ -286,6 +287,65 @@ def say_why(attempt: int, error: BaseException, wait: float) -> str:
 def note_it(attempt: int, error: BaseException) -> None:
     print(attempt, error)
 
+
+# Messages.
+
+
+class Step(NamedTuple):
+    epoch: int
+    loss: float
+
+
+def learn(rate: float, *, comm: Comm = Comm.NONE) -> float:
+    comm.send(Step(1, 0.5))
+    go_on: bool = comm.request("go on?", timeout=1.5)
+    with comm:
+        assert_type(comm.identifier, str)
+    comm.close()
+    return rate if go_on else 0.0
+
+
+def learn_perhaps(rate: float, comm: Comm | None = None) -> float:
+    if comm is not None:
+        comm.send(rate)
+    return rate
+
+
+learning = scheduler.task(learn, plugins=[Comm.Plugin(), Retry()])
+assert_type(learning(0.1), asyncio.Future[float] | None)
+assert_type(
+    scheduler.task(learn_perhaps, plugins=Comm.Plugin("here"))(0.1), asyncio.Future[float] | None
+)
+assert_type(learning.on("comm-message"), Subscriber[[Comm.Msg[Any]]])
+assert_type(learning.on("comm-request", limit=1), Subscriber[[Comm.Msg[Any]]])
+assert_type(learning.on("comm-close"), Subscriber[[Comm.Msg[Any]]])
+assert_type(learning.on(Comm.MESSAGE), Subscriber[[Comm.Msg[Any]]])
+assert_type(learning.on(Comm.REQUEST), Subscriber[[Comm.Msg[Any]]])
+assert_type(learning.on(Comm.CLOSE), Subscriber[[Comm.Msg[Any]]])
+assert_type(Comm.Plugin(host="login1", listen="0.0.0.0").copy(), Comm.Plugin)
+
+
+@learning.on("comm-message")
+def plot(msg: Comm.Msg[Step]) -> int:
+    assert_type(msg.data, Step)
+    assert_type(msg.identifier, str)
+    assert_type(msg.task, Task[..., Any])
+    assert_type(msg.future, asyncio.Future[Any])
+    return msg.data.epoch
+
+
+@learning.on("comm-request")
+@retried.on(Comm.REQUEST)
+def decide(msg: Comm.Msg[str]) -> None:
+    msg.respond(msg.data == "go on?")
+
+
+@learning.on(Comm.CLOSE)
+def note(msg: Comm.Msg[None]) -> None:
+    print(msg.identifier)
+
+
+learning.on("comm-request").add(lambda msg: msg.respond(1))
 
 # Feeds.
 

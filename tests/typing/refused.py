@@ -18,6 +18,7 @@ from amltk.backends import Loky, Processes, Sequential, Threads
 from amltk.events import CallbackOptions
 from amltk.scheduling import (
     Call,
+    Comm,
     ExitCode,
     ExitState,
     Feed,
@@ -374,6 +375,37 @@ Retry(change=takes_text)  # type: ignore[arg-type]
 Retry().attempts = 3  # type: ignore[misc]
 exponential(jitter="0.1")  # type: ignore[arg-type]
 exponential(1, 2)  # type: ignore[call-arg]
+
+
+# Messages.
+
+
+def takes_message(msg: Comm.Msg[int]) -> None:
+    msg.data.upper()  # type: ignore[attr-defined]
+    msg.answer(1)  # type: ignore[attr-defined]
+    msg.respond(1, 2)  # type: ignore[call-arg]
+
+
+def takes_data(data: int) -> None: ...
+
+
+def speaks(rate: float, comm: Comm = Comm.NONE) -> None:
+    comm.send()  # type: ignore[call-arg]
+    comm.send(1, 2)  # type: ignore[call-arg]
+    comm.request(1, 2)  # type: ignore[call-arg]
+    comm.request(1, timeout="2")  # type: ignore[arg-type]
+    comm.sent(rate)  # type: ignore[attr-defined]
+
+
+task.on("comm-message")(takes_data)  # type: ignore[call-overload]
+task.on("comm-close")(nothing)  # type: ignore[call-overload]
+task.on(Comm.REQUEST)(takes_data)  # type: ignore[call-overload]
+task.on("comm-answer")  # type: ignore[call-overload]
+Comm.Plugin(3)  # type: ignore[arg-type]
+Comm.Plugin("here", "there")  # type: ignore[call-arg]
+Comm.Plugin(port=3)  # type: ignore[call-arg]
+scheduler.task(speaks, plugins=Comm)  # type: ignore[arg-type]
+scheduler.task(speaks, plugins=Comm.Plugin())("fast")  # type: ignore[arg-type]
 
 # Feeds.
 

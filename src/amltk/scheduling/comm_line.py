@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 from amltk.scheduling.comm_peer import stay_alive
@@ -39,8 +38,7 @@ class SocketLine:
         connection.settimeout(0)
         stay_alive(connection)
         self.socket: socket.socket = connection
-        self.say: Callable[[bytes], None] = partial(say, self)
-        """Has something sent here; may be called from any thread."""
+        self._say = say
         self.doorway: Doorway = Doorway(key, os.urandom(NONCE))
         self.frames: Frames = Frames()
         self.talk: Talk | None = None
@@ -65,6 +63,10 @@ class SocketLine:
     def has_to_send(self) -> bool:
         """Whether something is left to send."""
         return bool(self._to_send)
+
+    def say(self, data: bytes) -> None:
+        """Have something sent as soon as that is possible; may be called from any thread."""
+        self._say(self, data)
 
     def add(self, data: bytes) -> None:
         """Have something sent."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Msg", "Question"]
 
-T = TypeVar("T", default=Any)
+T = TypeVar("T")
 
 
 class Question:

@@ -115,7 +115,7 @@ class Peer:
                 left = seconds_left(until)
                 for kind, answer in self._receive(left):
                     self._unanswered -= 1
-                    if answer[: NUMBER.size] == number:
+                    if bytes(answer[: NUMBER.size]) == number:
                         return understood(kind, answer[NUMBER.size :])
                 if left == 0:
                     raise not_in_time(timeout)

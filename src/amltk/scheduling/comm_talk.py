@@ -149,9 +149,7 @@ class Talk:
         else:
             self._tell(self._told.message, data)
 
-    def hear_request(
-        self, content: bytearray | bytes, reply: Callable[[int, bytes], None]
-    ) -> None:
+    def hear_request(self, content: bytearray | bytes, reply: Callable[[int, bytes], None]) -> None:
         """Tell everybody of a request.
 
         Args:

@@ -54,7 +54,9 @@ class Comm:
     CLOSE: ClassVar[Event[[comm_msg.Msg[Any]]]] = comm_plugin.CLOSE
     """A call says nothing more; emitted once for each attempt, before its outcome."""
 
-    Msg: TypeAlias = comm_msg.Msg
+    # A `TypeAlias` of a generic class would not be generic for some type checkers.
+    from amltk.scheduling.comm_msg import Msg as Msg  # noqa: PLC0414, PLC0415
+
     Plugin: TypeAlias = comm_plugin.CommPlugin
 
     NONE: ClassVar[Comm]
