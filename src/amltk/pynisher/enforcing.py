@@ -13,7 +13,7 @@ from multiprocessing import Pipe
 from typing import TYPE_CHECKING
 
 from amltk.backends.base import needs
-from amltk.exceptions import MemoryLimitException
+from amltk.exceptions import MemoryLimitException, PluginNotInstalledError
 
 if TYPE_CHECKING:
     from pynisher.limiters import Limiter
@@ -31,7 +31,7 @@ def limiter() -> Limiter:
     Raises:
         BackendNotInstalledError: If pynisher is not installed.
     """
-    with needs("pynisher", extra="pynisher"):
+    with needs("pynisher", extra="pynisher", what="PynisherPlugin", raises=PluginNotInstalledError):
         from pynisher.limiters import Limiter  # noqa: PLC0415
     unused, output = Pipe()
     with unused, output:
