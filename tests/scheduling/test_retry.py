@@ -362,6 +362,10 @@ def made(value: object) -> Callable[[int], Any]:
     return wait
 
 
+def with_function(function: Any, call: Call[Any], _: int) -> Call[Any]:
+    return call.with_function(function)
+
+
 WRONG: dict[str, dict[str, Any]] = {
     "on raises": {"on": divide},
     "wait raises": {"wait": divide},
@@ -372,8 +376,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "wait is longer than there are numbers": {"wait": made(10**400)},
     "change raises": {"change": divide},
     "change makes no call": {"change": make_nothing},
-    "change makes a call of nothing": {"change": lambda call, _: call.with_function(3)},
-    "change makes a call that is awaited": {"change": lambda call, _: call.with_function(later_on)},
+    "change makes a call of nothing": {"change": partial(with_function, 3)},
+    "change makes a call that is awaited": {"change": partial(with_function, later_on)},
 }
 
 

@@ -146,12 +146,25 @@ class Answers(TaskPlugin):
         return type(self)(self.answer)
 
 
+def true(_: Call[Any]) -> Any:
+    return True
+
+
+def a_pair(call: Call[Any]) -> Any:
+    return call, 1.0
+
+
+def again_without_a_call(call: Call[Any]) -> Any:
+    function: Any = call.function
+    return Again(function, 1.0)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
-        lambda _: True,
-        lambda call: (call, 1.0),
-        lambda call: Again(call.function, 1.0),
+        true,
+        a_pair,
+        again_without_a_call,
         *(partial(again_after, wait) for wait in ("soon", None, -1, float("nan"), 10**400)),
     ],
 )

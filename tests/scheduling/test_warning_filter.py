@@ -170,7 +170,11 @@ def test_the_future_knows_the_call_that_was_asked_for(scheduler: Scheduler) -> N
     """
     task = scheduler.task(echo, plugins=WarningFilterPlugin("ignore"))
     calls: list[Call[Any]] = []
-    task.on_submitted.add(lambda *_: calls.extend(scheduler.queue.values()))
+
+    @task.on_submitted
+    def look(*_: object, **__: object) -> None:
+        calls.extend(scheduler.queue.values())
+
     scheduler.on_start(lambda: task(3))
     scheduler.run()
     assert calls == [Call.of(echo, 3)]
@@ -222,7 +226,8 @@ def warned_with_what_was_sent() -> list[str]:
 
     def elsewhere() -> None:
         with warnings.catch_warnings():
-            vars(warnings)["filters"] = sent
+            module: Any = warnings
+            module.filters = sent
             shown.extend(warned("quiet", "loud"))
 
     assert in_thread(elsewhere) is None
@@ -643,7 +648,7 @@ def test_what_makes_no_sense_is_refused(error: type[Exception], options: dict[st
     When the plugin is made, and with the name of the parameter.
     """
     with pytest.raises(error, match=next(iter(options))):
-        WarningFilterPlugin(**{"action": "ignore", **options})
+        make(WarningFilterPlugin, {"action": "ignore", **options})
 
 
 def test_it_is_there_in_programs_that_are_started_anew(tmp_path: Path) -> None:
@@ -655,3 +660,7 @@ def test_it_is_there_in_programs_that_are_started_anew(tmp_path: Path) -> None:
     scheduler.on_start(lambda: task(1))
     with pytest.raises(DeprecationWarning):
         scheduler.run()
+
+
+def make(plugin: Callable[..., object], options: dict[str, Any]) -> None:
+    plugin(**options)

@@ -42,7 +42,7 @@ def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Heard]:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     heard = Heard()
     try:
         yield heard

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -108,11 +109,7 @@ def test_which_libraries_have_one_number_for_all_threads(
     Those whose limit threadpoolctl sets for the calling thread alone have one for each.
     """
 
-    class Library:
-        pass
-
-    described: Any = Library()
-    vars(described).update(library)
+    described: Any = SimpleNamespace(**library)
     assert is_shared(described) is expected
 
 

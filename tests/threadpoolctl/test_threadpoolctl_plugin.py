@@ -350,7 +350,8 @@ def test_what_makes_no_sense_is_refused(error: type[Exception], options: dict[st
     When the plugin is made, and with the name of the parameter.
     """
     with pytest.raises(error, match=next(iter(options))):
-        ThreadPoolCTLPlugin(**{"max_threads": 1, **options})
+        made_with: dict[str, Any] = {"max_threads": 1, **options}
+        ThreadPoolCTLPlugin(**made_with)
 
 
 def test_without_threadpoolctl_it_says_what_to_install(tmp_path: Path) -> None:

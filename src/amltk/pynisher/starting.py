@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 # Threads start processes one after the other: none is forked with the pipes of another one, and
 # what belongs to all threads is changed by one of them at a time.
-starting = threading.Lock()
+starting: threading.Lock = threading.Lock()
 
 
 def make_starting_possible() -> None:

@@ -77,7 +77,7 @@ class Submission(Generic[R]):
     def _past(self, plugin: TaskPlugin, call: Call[R]) -> Call[R] | None:
         if self._judged and any(plugin is judged for judged in self._judged):
             return call
-        made = ask(plugin.pre_submit, call)
+        made = ask(lambda: plugin.pre_submit(call))
         if made is not None:
             require_call(plugin, made)
             self._on_their_way.append((plugin, call))
@@ -109,16 +109,18 @@ class Submission(Generic[R]):
     def again(self, error: BaseException, /) -> float | None:
         """Ask the plugins whether to attempt the call again, and when."""
         for position, agreed in enumerate(self._agreed):
-            plugin = agreed.plugin
-            again = ask(plugin.attempt_failed, self._failure(agreed, error))
+            again = self._ask_again(agreed, error)
             if again is not None:
-                require_again(plugin, again)
-                require_call(plugin, again.call)
+                require_again(agreed.plugin, again)
+                require_call(agreed.plugin, again.call)
                 require_seconds("wait", again.wait)
                 self._attempt += not is_loss(error)
                 self._begin_again(position, again.call)
                 return again.wait
         return None
+
+    def _ask_again(self, agreed: Agreed[R], error: BaseException) -> Again[R] | None:
+        return ask(lambda: agreed.plugin.attempt_failed(self._failure(agreed, error)))
 
     def _failure(self, agreed: Agreed[R], error: BaseException) -> Failure[R]:
         return Failure(agreed.made, error, self._attempt, self._n_lost)
