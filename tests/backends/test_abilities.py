@@ -249,12 +249,12 @@ LISTED: Mapping[str, object] = {
 
 def rows_of_the_page() -> dict[str, list[str]]:
     """What the table says of each backend, as text."""
+    first_table = PAGE.read_text(encoding="utf-8").partition("\n|---")[2].partition("\n\n")[0]
     rows = [
-        [cell.strip() for cell in line.strip("| \n").split("|")]
-        for line in PAGE.read_text(encoding="utf-8").splitlines()
-        if line.startswith("| ")
+        [cell.strip() for cell in line.strip("| ").split("|")]
+        for line in first_table.splitlines()[1:]
     ]
-    return {name: cells for names, *cells in rows[1:] for name in names.split(", ")}
+    return {name: cells for names, *cells in rows for name in names.split(", ")}
 
 
 def test_the_table_says_what_the_backends_say() -> None:

@@ -145,6 +145,13 @@ def test_names_of_events_are_completed(completions: Callable[[str], list[str]]) 
         '"disabled-due-to-running-task"',
         '"retry"',
         '"gave-up"',
+        '"comm-message"',
+        '"comm-request"',
+        '"comm-close"',
+        '"pynisher-timeout"',
+        '"pynisher-wall-time-limit"',
+        '"pynisher-cpu-time-limit"',
+        '"pynisher-memory-limit"',
     }
 
 

@@ -22,7 +22,7 @@ from amltk import Event, Scheduler
 from amltk.backends import Sequential
 from amltk.exceptions import (
     AmltkError,
-    BackendNotInstalledError,
+    PluginNotInstalledError,
     CpuTimeoutException,
     MemoryLimitException,
     PluginError,
@@ -85,7 +85,7 @@ def test_without_pynisher_the_error_says_what_to_install(monkeypatch: pytest.Mon
     Before any call is made.
     """
     monkeypatch.setitem(sys.modules, "pynisher", None)
-    with pytest.raises(BackendNotInstalledError, match=r'pip install "amltk\[pynisher\]"'):
+    with pytest.raises(PluginNotInstalledError, match=r'pip install "amltk\[pynisher\]"'):
         PynisherPlugin(wall_time_limit=1)
 
 
