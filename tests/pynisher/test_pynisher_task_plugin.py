@@ -22,10 +22,10 @@ from amltk import Event, Scheduler
 from amltk.backends import Sequential
 from amltk.exceptions import (
     AmltkError,
-    PluginNotInstalledError,
     CpuTimeoutException,
     MemoryLimitException,
     PluginError,
+    PluginNotInstalledError,
     WallTimeoutException,
     WorkerLostError,
 )
