@@ -117,7 +117,7 @@ class Escorts:
 
     def begin(self, call: Call[R], future: CallFuture[R]) -> Future[R]:
         """Hand an attempt to the executor, with its companions."""
-        if future.owner is None:
+        if future.owner is None or not future.owner.is_accompanied:
             return self._executor.submit(call)
         attempt = Attempt(call, future, self._run, partial(self._announce, future))
         call, companions = future.owner.accompany(attempt)

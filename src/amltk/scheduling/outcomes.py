@@ -85,6 +85,11 @@ class Owner(Protocol):
         """Where the outcome is published."""
         ...
 
+    @property
+    def is_accompanied(self) -> bool:
+        """Whether anything can go along with its attempts: if not, nobody is asked."""
+        ...
+
     def accompany(self, attempt: Attempt[R], /) -> tuple[Call[R], Sequence[Companion]]:
         """An attempt is about to be given to the executor: what to give, and what goes with it."""
         ...

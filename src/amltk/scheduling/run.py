@@ -101,7 +101,7 @@ class Run:
         """
         self.require_open(call.function)
         future = future_of(asked or call, owner, NOT_YET, self._on_cancel, self._loop)
-        if asked is None:
+        if owner is None or not owner.is_accompanied:
             self.watch(self._executor.submit(call), future)
             self.tell_of(future)
         else:

@@ -141,6 +141,11 @@ class Submission(Generic[R]):
         finally:
             self._withdraw()
 
+    @property
+    def is_accompanied(self) -> bool:
+        """Whether a plugin of the task may have something go along with attempts."""
+        return self._task.is_accompanied
+
     def accompany(self, attempt: Attempt[R2], /) -> tuple[Call[R2], Sequence[Companion]]:
         """Ask the plugins what is to go along with the attempt."""
         companions: list[Companion] = []

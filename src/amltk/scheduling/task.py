@@ -144,6 +144,8 @@ class Task(Generic[P, R]):
         self.scheduler: TakesCalls = scheduler
         self.emitter: Emitter = Emitter(self.name)
         self.plugins: tuple[TaskPlugin, ...] = ()
+        self.is_accompanied: bool = False
+        """Whether one of them may have something go along with attempts."""
         self.feeds: list[Feed[Any]] = []
         """What `feed` has made, oldest first; those that are over leave when it makes another."""
         self._futures: dict[Future[R], None] = {}
@@ -214,6 +216,7 @@ class Task(Generic[P, R]):
         require_plugin(plugin)
         plugin.attach_task(self)
         self.plugins = (*self.plugins, plugin)
+        self.is_accompanied |= type(plugin).attempt_begins is not TaskPlugin.attempt_begins
 
     def copy(self) -> Task[P, R]:
         """A task of the same function with copies of the plugins, and no callbacks."""
