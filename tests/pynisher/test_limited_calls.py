@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from asyncio import Future
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,7 +41,7 @@ from tests.pynisher.jobs import (
     allocate_crumbs,
     boom,
     crash,
-    fail_at_first,
+    endless_at_first,
     handlers,
     have_children,
     large,
@@ -449,20 +447,19 @@ def test_a_call_that_loses_its_process_is_attempted_again() -> None:
 
 
 def with_more_time(call: Call[R], attempt: int) -> Call[R]:
+    call = call.with_kwargs(attempt=attempt)
     return PynisherPlugin.with_limits(call, wall_time_limit=(attempt - 1) * 30)
 
 
 @pytest.mark.parametrize("limits_first", [True, False])
-def test_a_longer_limit_on_the_next_attempt(
-    backend: Backend, limits_first: bool, tmp_path: Path
-) -> None:
+def test_a_longer_limit_on_the_next_attempt(backend: Backend, limits_first: bool) -> None:
     """
     Whichever of the two plugins comes first.
     """
-    limits = PynisherPlugin(wall_time_limit=0.5)
+    limits = PynisherPlugin(wall_time_limit=0.2)
     retry = Retry(on=PynisherPlugin.TimeoutException, change=with_more_time)
     plugins: list[TaskPlugin] = [limits, retry] if limits_first else [retry, limits]
-    ran = Ran(backend, plugins, fail_at_first, str(tmp_path / "attempts"))
+    ran = Ran(backend, plugins, endless_at_first)
     assert ran.result == "attempt 2"
     assert [name for name, _ in ran.limits] == ["timeout", "wall-time-limit"]
 
@@ -504,12 +501,14 @@ def test_a_limit_is_an_outcome_like_any_other(parallel: Backend) -> None:
     A call beyond its limit takes nothing from those beside it.
     """
     scheduler = Scheduler(parallel)
-    task = scheduler.task(sleep_for, plugins=PynisherPlugin(wall_time_limit=1.5))
-    done: list[Future[float]] = []
-    task.on_done.add(done.append)
-    scheduler.on_start.add(*(lambda s=s: task(s) for s in (600, 0.001, 0.002, 600)))
+    ample = scheduler.task(sleep_for, plugins=AMPLE.copy())
+    tight = scheduler.task(sleep_for, plugins=PynisherPlugin(wall_time_limit=0.2))
+    results: list[float] = []
+    errors: list[type[BaseException]] = []
+    ample.on_result.add(lambda _, result: results.append(result))
+    tight.on_exception.add(lambda _, error: errors.append(type(error)))
+    for calls in (lambda: tight(600), lambda: ample(0.001), lambda: ample(0.3)) * 2:
+        scheduler.on_start.add(calls)
     scheduler.run(on_exception="ignore")
-    outcomes = [type(f.exception()) if f.exception() else f.result() for f in done]
-    assert sorted(map(str, outcomes)) == sorted(
-        map(str, [0.001, 0.002, *[PynisherPlugin.WallTimeoutException] * 2])
-    )
+    assert sorted(results) == [0.001, 0.001, 0.3, 0.3]
+    assert errors == [PynisherPlugin.WallTimeoutException] * 2
