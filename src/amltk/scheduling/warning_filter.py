@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self, get_args
+from typing import Any, ClassVar, Self, get_args
 
 from typing_extensions import TypeVar, override
 
-from amltk.scheduling.around import around
+from amltk.scheduling.around import Around, around
 from amltk.scheduling.call import Call
 from amltk.scheduling.filtered_warnings import Action, WarningFilter
 from amltk.scheduling.task_plugin import TaskPlugin
@@ -65,10 +65,16 @@ class WarningFilterPlugin(TaskPlugin):
         )
         vars(self).update(_wanted=wanted)
 
+    _made: ClassVar[Around[Any] | None] = None
+
     @override
     def pre_submit(self, call: Call[R], /) -> Call[R]:
         """Have the function called with the filter."""
-        return call.with_function(around(call.function, self._wanted))
+        made = self._made
+        if made is None or made.function is not call.function:
+            made = around(call.function, self._wanted)
+            vars(self).update(_made=made)  # the next call is most likely of the same function
+        return call.with_function(made)
 
     @override
     def copy(self) -> Self:
