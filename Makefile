@@ -9,7 +9,9 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+AIRFLOW := .venv-airflow
 VERSIONS := 3.11 3.12 3.13 3.14
+CLUSTERS ?= slurm pbs moab sge oar
 ARGS ?=
 
 .PHONY: help
@@ -37,6 +39,14 @@ demo: $(READY) ## search hyperparameters for a minute; ARGS="--backend threads -
 test: $(READY) ## run the tests; ARGS="-k word"
 	$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: airflow
+airflow: $(AIRFLOW)/.ready ## install Airflow in .venv-airflow, for the tests that need one
+
+$(AIRFLOW)/.ready: tests/airflow/requirements.txt | $(READY)
+	$(BIN)/python -m venv --clear $(AIRFLOW)
+	$(AIRFLOW)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 .PHONY: test-all
 test-all: ## run the tests with each Python from 3.11 to 3.14 that is there
 	@summary=; failed=; \
@@ -58,6 +68,16 @@ test-all: ## run the tests with each Python from 3.11 to 3.14 that is there
 	printf "$$summary\n"; \
 	case "$$summary" in *"passed ("*) ;; *) failed=yes ;; esac; \
 	[ -z "$$failed" ]
+
+.PHONY: clusters
+clusters: $(READY) ## work on real cluster managers, for root on Debian; one alone: make cluster-slurm
+	tests/clusters/install.sh $(CLUSTERS)
+	AMLTK_CLUSTERS='$(CLUSTERS)' $(BIN)/python -m pytest tests/clusters $(ARGS)
+
+CLUSTER_TARGETS := $(addprefix cluster-,slurm pbs moab sge oar condor)
+.PHONY: $(CLUSTER_TARGETS)
+$(CLUSTER_TARGETS): cluster-%:
+	@$(MAKE) --no-print-directory clusters CLUSTERS=$*
 
 .PHONY: check
 check: $(READY) ## judge the code: style, and types in five checkers

@@ -53,6 +53,21 @@ ROWS = (
         unit="us",
         per=20_000,
     ),
+    *(
+        Row(
+            name,
+            f"2,000 no-op calls of a task with one on_result, on {where}",
+            "Client.submit, as_completed(with_results=True)",
+            f"through_dask.{function}",
+            at_most=1.1,
+            unit="us",
+            per=2_000,
+        )
+        for name, where, function in (
+            ("dask", "an executor of a Dask client", "on_an_executor_of_a_client"),
+            ("dask-local", "a Dask cluster of the run", "on_a_cluster_of_the_run"),
+        )
+    ),
     Row(
         "emit",
         "Subscriber.emit, one callback, one argument",

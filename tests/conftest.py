@@ -22,19 +22,20 @@ import pytest
 from amltk import Scheduler
 from amltk.backends import Loky, Processes, Sequential, Threads
 from amltk.backends.base import Backend, Given
+from tests.helpers import DAEMONS
 
 ROOT = Path(__file__).parents[1]
 if str(ROOT) not in sys.path:  # workers import the functions of the tests by their names
     sys.path.insert(0, str(ROOT))
 
-from tests.dask_cluster import client_of, dask_cluster, running  # noqa: E402
+from tests.dask_cluster import OnSharedDask, client_of, dask_cluster, running  # noqa: E402
 
 IN_PROCESSES: Mapping[str, Backend] = {
     "fork": Processes(2, mp_context="fork"),
     "forkserver": Processes(2, mp_context="forkserver"),
     "loky": Loky(2),
 }
-IN_PARALLEL: Mapping[str, Backend] = {**IN_PROCESSES, "threads": Threads(2)}
+IN_PARALLEL: Mapping[str, Backend] = {**IN_PROCESSES, "threads": Threads(2), "dask": OnSharedDask()}
 BACKENDS: Mapping[str, Backend] = {**IN_PARALLEL, "sequential": Sequential()}
 
 MORTAL: Mapping[str, Backend | None] = {
@@ -158,12 +159,20 @@ def submit_something(scheduler: Scheduler) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def helpers_of_python_are_running() -> None:
+def helpers_of_python_are_running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[None]:
     """Resource trackers and the fork server stay for as long as the program: start them first."""
-    for backend in BACKENDS.values():
-        scheduler = Scheduler(backend)
-        scheduler.on_start(partial(submit_something, scheduler))
-        scheduler.run()
+    with ExitStack() as stack:
+        if any("dask" in item.nodeid.lower() for item in request.session.items):
+            cluster = dask_cluster(tmp_path_factory.mktemp("dask"))
+            OnSharedDask.addresses.append(stack.enter_context(cluster))
+        for backend in BACKENDS.values():
+            if OnSharedDask.addresses or not isinstance(backend, OnSharedDask):
+                scheduler = Scheduler(backend)
+                scheduler.on_start(partial(submit_something, scheduler))
+                scheduler.run()
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -195,9 +204,10 @@ def join(threads: set[threading.Thread]) -> None:
 
 
 def children_now() -> set[psutil.Process]:
-    """The processes that were started here, without what a cluster does with its own."""
-    theirs = {child for cluster in running for child in cluster.children(recursive=True)}
-    return set(psutil.Process().children(recursive=True)) - theirs
+    """The processes that were started here, without clusters, which do what they like."""
+    theirs = [*running, *map(psutil.Process, DAEMONS)]
+    found = set(psutil.Process().children(recursive=True))
+    return found.difference(*([one, *one.children(recursive=True)] for one in theirs))
 
 
 def descriptors_now() -> dict[str, str]:

@@ -8,28 +8,32 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator
+from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 
 import amltk
+from amltk.backends import Abilities, Dask
 
 PROGRAM = """
 import sys
 
-import dask
-from distributed import LocalCluster
+from amltk.backends import Dask
+from amltk.backends.dask_cluster import DaskCluster
+from amltk.backends.dask_loop import LoopThread
 
 if __name__ == "__main__":
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-    ):
-        print(cluster.scheduler_address, flush=True)
-        sys.stdin.read()
+    loop = LoopThread()
+    cluster = DaskCluster(Dask(n_workers=2), loop)
+    print(cluster.address, flush=True)
+    sys.stdin.read()
+    cluster.close()
+    loop.stop()
 """
 
 TO_START = 100.0
@@ -40,6 +44,18 @@ TO_END = 10.0
 
 running: list[psutil.Process] = []
 """The processes of the clusters that are running."""
+
+
+@dataclass(frozen=True)
+class OnSharedDask:
+    """Connects to a cluster that is there for all tests: to start one takes longer than most of them."""
+
+    abilities: ClassVar[Abilities] = Dask(address="there:1").abilities
+    addresses: ClassVar[list[str]] = []
+    """Where it is, if there are tests that need it."""
+
+    def open(self) -> Executor:
+        return Dask(self.addresses[0]).open()
 
 
 def client_of(address: str) -> Any:

@@ -35,6 +35,9 @@ EVENTS = (
 )
 """The eleven events of a scheduler."""
 
+DAEMONS: set[int] = set()
+"""Processes that are there for more than one test, with all that they start."""
+
 
 class Boom(Exception):
     """Raised by what is to fail."""

@@ -18,10 +18,11 @@ LAYERS = (
     "exceptions pace types callbacks",
     "events",
     "backends",
-    "scheduling.lifecycle scheduling.call scheduling.task_events scheduling.from_config scheduling.comm_wire",
+    "airflow",
+    "scheduling.lifecycle scheduling.call scheduling.task_events scheduling.from_config scheduling.comm_wire scheduling.by_manager",
     "scheduling.around scheduling.filtered_warnings",
-    "scheduling.outcomes scheduling.on_backend scheduling.run_options scheduling.interrupts scheduling.comm_msg scheduling.comm_peer",
-    "scheduling.attempts scheduling.open_backend scheduling.scheduler_events scheduling.waiting scheduling.feeding",
+    "scheduling.outcomes scheduling.on_cluster scheduling.run_options scheduling.interrupts scheduling.comm_msg scheduling.comm_peer",
+    "scheduling.on_backend scheduling.attempts scheduling.open_backend scheduling.scheduler_events scheduling.waiting scheduling.feeding",
     "scheduling.services scheduling.elsewhere",
     "scheduling.companions",
     "scheduling.task_plugin scheduling.submission scheduling.escorts scheduling.notebook scheduling.comm_talk",
@@ -39,9 +40,21 @@ LAYERS = (
 
 LOOP = {
     f"amltk.{name}"
-    for name in ("scheduling.run", "scheduling.scheduler", "scheduling.notebook", "_doc")
+    for name in (
+        "scheduling.run",
+        "scheduling.scheduler",
+        "scheduling.notebook",
+        "_doc",
+        "backends.dask_loop",
+        "backends.jobqueue.commands",
+        "backends.jobqueue.desk",
+        "backends.jobqueue.keeper",
+    )
 }
-"""The run has an event loop; others start one, look whether there is one, or name its future."""
+"""The run has an event loop; others start one, look whether there is one, or name its future.
+
+What talks to Dask does so in a loop of Dask's own, in another thread.
+"""
 
 MODULES = {
     ".".join(p.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): p

@@ -16,6 +16,7 @@ __all__ = [
     "AmltkError",
     "BackendFileError",
     "BackendNotInstalledError",
+    "BackendUnavailableError",
     "CommAnswerError",
     "CommClosedError",
     "CommError",
@@ -82,6 +83,10 @@ class NotPicklableError(AmltkError, TypeError):
 
 class BackendNotInstalledError(AmltkError, ImportError):
     """Raised when a backend is opened whose package is not installed."""
+
+
+class BackendUnavailableError(AmltkError, ConnectionError):
+    """Raised when what a backend runs on cannot be started, reached, or used as it is asked to."""
 
 
 class BackendFileError(AmltkError, ValueError):

@@ -23,6 +23,7 @@ BACKENDS = {
     "forkserver": 'Scheduler.with_processes(1, mp_context="forkserver")',
     "loky": "Scheduler.with_loky(2)",
     "threads": "Scheduler.with_threads(2)",
+    "dask": "Scheduler.with_dask(n_workers=2)",
 }
 BEGINNING = """
 import asyncio, sys, threading, time

@@ -8,11 +8,15 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecu
 from functools import partial
 from typing import Any
 
+import distributed
 import pytest
 
-from amltk.backends import Abilities, Loky, Processes, Sequential, Threads
+from amltk.backends import Abilities, Dask, Loky, Processes, Sequential, Threads
+from amltk.backends.dask_executor import DaskExecutor
+from amltk.backends.dask_outcomes import Outcomes, OutcomesInFiles
 from amltk.scheduling import SequentialExecutor
 from amltk.testing import executor_suite
+from tests.dask_cluster import OnSharedDask
 
 
 def opened(recipe: Callable[..., Any], *args: object, **options: object) -> Executor:
@@ -33,6 +37,15 @@ TestSequential = executor_suite(SequentialExecutor, abilities=Sequential.abiliti
 TestThreadPoolExecutor = executor_suite(
     partial(ThreadPoolExecutor, 2), abilities=Abilities(functions="any")
 )
+
+
+def on_shared_dask(outcomes: Callable[[], Outcomes] | None = None) -> Executor:
+    client = distributed.Client(OnSharedDask.addresses[0], set_as_default=False)
+    return DaskExecutor(client, close=client.close, outcomes=outcomes and outcomes())
+
+
+TestDask = executor_suite(partial(on_shared_dask, OutcomesInFiles), abilities=Dask().abilities)
+TestDaskOfOthers = executor_suite(on_shared_dask, abilities=OnSharedDask.abilities)
 
 
 # Executors that do something wrong, each one thing.

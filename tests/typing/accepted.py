@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple, Self, assert_type
 from typing_extensions import TypeVar, override
 
 from amltk import CallLimiter, Emitter, Event, Scheduler, Subscriber, Task, TaskPlugin
-from amltk.backends import Loky, Processes, Sequential, Threads
+from amltk.backends import HTCondor, Loky, Processes, Sequential, Slurm, Threads
 from amltk.exceptions import (
     CpuTimeoutException,
     MemoryLimitException,
@@ -306,6 +306,7 @@ single = ThreadPoolCTLPlugin(1, user_api="blas")
 assert_type(single.copy(), ThreadPoolCTLPlugin)
 assert_type(single.max_threads, int)
 scheduler.task(train, plugins=[quiet, single, WarningFilterPlugin("error", module="numpy")])
+
 # Limits.
 
 limited = scheduler.task(train, plugins=PynisherPlugin((2, "GB"), wall_time_limit=(1.5, "h")))
@@ -427,6 +428,20 @@ assert_type(Scheduler.with_sequential(), Scheduler)
 assert_type(Mine.from_backend(Sequential()), Mine)
 assert_type(Scheduler(Processes(2)), Scheduler)
 assert_type(Loky(2).max_workers, int | None)
+
+# Each cluster manager has fields of its own.
+
+assert_type(Mine.with_slurm(4, cores=2, memory="6 GB", account="me", job_cpu=3), Mine)
+assert_type(Scheduler.with_pbs(4, resource_spec="select=1", walltime="01:00:00"), Scheduler)
+assert_type(Scheduler.with_sge(n_workers=4, project="p"), Scheduler)
+assert_type(Scheduler.with_lsf(4, ncpus=2, lsf_units="mb", use_stdin=False), Scheduler)
+assert_type(Scheduler.with_moab(4, adaptive=False, queue="short"), Scheduler)
+assert_type(Scheduler.with_htcondor(4, disk="4 GB", job_extra_directives={"a": "b"}), Scheduler)
+assert_type(Scheduler.with_oar(4, memory_per_core_property_name="memcore"), Scheduler)
+assert_type(Mine.with_dask_jobqueue("slurm", 4, cores=2, account="me"), Mine)
+assert_type(Scheduler.with_dask_jobqueue("oar", n_workers=4, project="p"), Scheduler)
+assert_type(Slurm(4, security=False, job_script_prologue=["module load python"]).job_script(), str)
+assert_type(HTCondor(4).disk, str | None)
 Scheduler(Elsewhere("here"))
 Scheduler(executor=ThreadPoolExecutor(1), terminate=False)
 with_processes: Callable[[int], Scheduler] = Scheduler.with_processes

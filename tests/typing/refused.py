@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self, assert_type
 from typing_extensions import override
 
 from amltk import CallLimiter, Emitter, Event, Scheduler, Task, TaskPlugin
-from amltk.backends import Loky, Processes, Sequential, Threads
+from amltk.backends import PBS, HTCondor, Loky, Processes, Sequential, Slurm, Threads
 from amltk.events import CallbackOptions
 from amltk.exceptions import MemoryLimitException, WallTimeoutException
 from amltk.pynisher import PynisherPlugin
@@ -221,7 +221,23 @@ Scheduler.with_loky(reuse="yes")  # type: ignore[arg-type]
 Scheduler.with_loky(max_wokers=2)  # type: ignore[call-arg]
 Scheduler.with_loky(env={"A": 1})  # type: ignore[dict-item]
 Scheduler.with_sequential(1)  # type: ignore[call-arg]
-Scheduler.with_slurm(n_workers=2)  # type: ignore[attr-defined]
+Scheduler.with_somewhere(n_workers=2)  # type: ignore[attr-defined]
+Scheduler.with_slurm()  # type: ignore[call-arg]
+Scheduler.with_slurm("2")  # type: ignore[arg-type]
+Scheduler.with_slurm(2, querry="short")  # type: ignore[call-arg]
+Scheduler.with_slurm(2, cores="4")  # type: ignore[arg-type]
+Scheduler.with_slurm(2, resource_spec="select=1")  # type: ignore[call-arg]
+Scheduler.with_slurm(2, project="p")  # type: ignore[call-arg]
+Scheduler.with_slurm(2, env_extra=["a"])  # type: ignore[call-arg]
+Scheduler.with_slurm(2, silence_logs="quiet")  # type: ignore[arg-type]
+Scheduler.with_lsf(2, lsf_units="bytes")  # type: ignore[arg-type]
+Scheduler.with_lsf(2, account="me")  # type: ignore[call-arg]
+Scheduler.with_htcondor(2, queue="short")  # type: ignore[call-arg]
+Scheduler.with_htcondor(2, job_extra_directives=["a"])  # type: ignore[arg-type]
+Scheduler.with_dask_jobqueue("slrum", 2)  # type: ignore[call-overload]
+Scheduler.with_dask_jobqueue("slurm")  # type: ignore[call-overload]
+Scheduler.with_dask_jobqueue("slurm", 2, querry="short")  # type: ignore[call-overload]
+Scheduler.with_dask_jobqueue("oar", 2, account="me")  # type: ignore[call-overload]
 Scheduler()  # type: ignore[call-arg]
 Scheduler("processes")  # type: ignore[arg-type]
 Scheduler(Processes)  # type: ignore[arg-type]
@@ -231,6 +247,9 @@ Scheduler.with_processes(2).max_workers  # type: ignore[attr-defined]
 Processes(max_worker=2)  # type: ignore[call-arg]
 Threads(2.5)  # type: ignore[arg-type]
 Loky(2).max_workers = 3  # type: ignore[misc]
+Slurm(2).cores = 3  # type: ignore[misc]
+PBS(2, job_cpu=3)  # type: ignore[call-arg]
+HTCondor(2).walltime  # type: ignore[attr-defined]
 Processes().mp_context = "fork"  # type: ignore[misc]
 Sequential().max_workers  # type: ignore[attr-defined]
 
@@ -394,6 +413,7 @@ ThreadPoolCTLPlugin(None)  # type: ignore[arg-type]
 ThreadPoolCTLPlugin(1, user_api="mkl")  # type: ignore[arg-type]
 ThreadPoolCTLPlugin(threads=1)  # type: ignore[call-arg]
 ThreadPoolCTLPlugin(1).max_threads = 2  # type: ignore[misc]
+
 # Limits.
 
 

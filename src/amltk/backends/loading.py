@@ -13,14 +13,18 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import get_type_hints
 
+from amltk.backends.airflow import Airflow
 from amltk.backends.base import Backend
+from amltk.backends.dask import Dask
 from amltk.backends.fitting import MisfitError, fitted
+from amltk.backends.jobqueue import LSF, OAR, PBS, SGE, HTCondor, Moab, Slurm
 from amltk.backends.local import Processes, Threads
 from amltk.backends.loky import Loky
+from amltk.backends.ray import Ray
 from amltk.backends.sequential import Sequential
 from amltk.callbacks import name_of
 from amltk.exceptions import BackendFileError, UnknownKeyError, WrongTypeError
@@ -31,7 +35,23 @@ VARIABLE = "AMLTK_BACKEND"
 """The environment variable that says what to load if the program does not."""
 
 RECIPES: Mapping[str, Callable[..., Backend]] = {
-    recipe.__name__.lower(): recipe for recipe in (Loky, Processes, Sequential, Threads)
+    recipe.__name__.lower(): recipe
+    for recipe in (
+        Airflow,
+        Dask,
+        HTCondor,
+        LSF,
+        Loky,
+        Moab,
+        OAR,
+        PBS,
+        Processes,
+        Ray,
+        SGE,
+        Sequential,
+        Slurm,
+        Threads,
+    )
 }
 """Every recipe there is, by the name that a file calls it."""
 
@@ -53,6 +73,7 @@ def load(source: str | os.PathLike[str] | None = None) -> Backend:
     """
     chosen = os.fspath(from_environment() if source is None else source)
     if chosen in RECIPES:
+        require_all(RECIPES[chosen], {})
         return RECIPES[chosen]()
     path = Path(chosen)
     if path.suffix != ".toml":
@@ -92,11 +113,23 @@ def made_of(content: Mapping[str, object], path: Path) -> Backend:
             f"{path} says backend = {name!r}, which is not {one_of(RECIPES, name)}"
         )
     recipe = RECIPES[name]
+    require_all(recipe, values)
     try:
         return recipe(**{key: field_of(recipe, key, value) for key, value in values.items()})
     except (ValueError, TypeError) as error:
         error.add_note(f"This is said in {path}.")
         raise
+
+
+def require_all(recipe: Callable[..., Backend], said: Mapping[str, object]) -> None:
+    """Refuse to make a recipe of which something is not said that has no default."""
+    parameters = signature(recipe).parameters.values()
+    needed = [p.name for p in parameters if p.default is Parameter.empty and p.name not in said]
+    if needed:
+        raise BackendFileError(
+            f"{name_of(recipe)} cannot be made without {', '.join(f'`{key}`' for key in needed)}: "
+            "say so in a TOML file."
+        )
 
 
 def field_of(recipe: Callable[..., Backend], key: str, value: object) -> object:

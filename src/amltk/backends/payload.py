@@ -21,6 +21,7 @@ from amltk.exceptions import NotPicklableError
 __all__ = [
     "Packed",
     "RemoteTraceback",
+    "come_from",
     "outcome_of",
     "pack_call",
     "pack_error",
@@ -151,9 +152,14 @@ def unpack_outcome(packed: Packed) -> tuple[BaseException | None, Any]:
         return unreadable, None
     if error is None:
         return None, value
+    return come_from(error, value), None
+
+
+def come_from(error: BaseException, trace: str) -> BaseException:
+    """The exception, with the traceback that it had where it comes from."""
     with suppress(BaseException):  # some exceptions refuse every attribute
-        BaseException.__setattr__(error, "__cause__", RemoteTraceback(value))
-    return error, None
+        BaseException.__setattr__(error, "__cause__", RemoteTraceback(trace))
+    return error
 
 
 def traced(error: BaseException) -> str:

@@ -8,26 +8,31 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import Self
 
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, override
 
+from amltk.backends.airflow import Airflow
 from amltk.backends.base import Backend, Given
+from amltk.backends.dask import Dask
 from amltk.backends.local import Processes, Threads
 from amltk.backends.loky import Loky
+from amltk.backends.ray import Ray
 from amltk.backends.sequential import Sequential
 from amltk.scheduling.from_config import from_config
+from amltk.scheduling.on_cluster import OnCluster
 
 __all__ = ["OnBackend"]
 
 S = TypeVar("S", bound="OnBackend")
 
 
-class OnBackend:
+class OnBackend(OnCluster):
     """Something that does its work on a backend; `Scheduler` says what it is made with."""
 
     def __init__(self, executor: Executor | Backend, *, terminate: bool = True) -> None:
         self.backend: Backend = backend_for(executor, terminate=terminate)
         """What opens the executor of each run."""
 
+    @override
     @classmethod
     def from_backend(cls, backend: Backend, /) -> Self:
         """Make a scheduler from a recipe."""
@@ -49,6 +54,24 @@ class OnBackend:
     @staticmethod
     def with_loky(owner: type[S], config: Loky, /) -> S:
         """Make a scheduler that runs work in loky's processes; see `Loky`."""
+        return owner(config)
+
+    @from_config(Dask)
+    @staticmethod
+    def with_dask(owner: type[S], config: Dask, /) -> S:
+        """Make a scheduler that runs work in a Dask cluster; see `Dask`."""
+        return owner(config)
+
+    @from_config(Ray)
+    @staticmethod
+    def with_ray(owner: type[S], config: Ray, /) -> S:
+        """Make a scheduler that runs work on Ray, of this machine or of a cluster; see `Ray`."""
+        return owner(config)
+
+    @from_config(Airflow)
+    @staticmethod
+    def with_airflow(owner: type[S], config: Airflow, /) -> S:
+        """Make a scheduler that runs work in an Airflow; see `Airflow`."""
         return owner(config)
 
     @from_config(Sequential)

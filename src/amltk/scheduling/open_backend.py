@@ -11,6 +11,7 @@ from typing import Any
 from typing_extensions import TypeVar
 
 from amltk.backends.abilities import Abilities, abilities_of
+from amltk.backends.adapting import adapted
 from amltk.backends.base import Backend, Given, shut_down
 from amltk.backends.termination import close_executor
 from amltk.callbacks import name_of
@@ -31,10 +32,9 @@ class OpenBackend:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._executor: Executor = backend.open()
         self.abilities: Abilities = abilities_of(backend)
         """What can be relied on."""
-        self._passes_keywords_on = passes_keywords_on(self._executor)
+        self._open()
 
     def submit(self, call: Call[R]) -> Future[R]:
         """Hand a call to the executor; to a new one, if it has broken and there is a recipe.
@@ -53,7 +53,7 @@ class OpenBackend:
                     "Processes(2), which is opened afresh when that happens."
                 ) from error
             close_executor(self._executor, at_once=True)
-            self._executor = self._backend.open()
+            self._open()
             return self._hand_over(call)
         except RuntimeError as error:
             if isinstance(self._backend, Given) and "shutdown" in str(error):
@@ -62,7 +62,7 @@ class OpenBackend:
 
     def abandoned(self, futures: Iterable[Future[Any]]) -> list[Future[Any]]:
         """Those whose calls go on when this is closed at once: nothing can stop them."""
-        return [f for f in futures if f.running() and not self.abilities.stops_running]
+        return [] if self.abilities.stops_running else [f for f in futures if f.running()]
 
     def close(self, *, at_once: bool = False) -> None:
         """Shut the executor down, unless it is one that stays open after the run.
@@ -70,15 +70,22 @@ class OpenBackend:
         Args:
             at_once: End what is being computed, as far as that is possible.
         """
+        if self._front is not self._executor:
+            close_executor(self._front, at_once=at_once)
         if not isinstance(self._backend, Given) or self._backend.is_ours_to_shut():
             close_executor(self._executor, at_once=at_once)
 
+    def _open(self) -> None:
+        self._executor: Executor = self._backend.open()
+        self._front: Executor = adapted(self._executor)
+        self._passes_keywords_on = passes_keywords_on(self._front)
+
     def _hand_over(self, call: Call[R]) -> Future[R]:
         if not call.kwargs:
-            return self._executor.submit(call.function, *call.args)
+            return self._front.submit(call.function, *call.args)
         if self._passes_keywords_on:
-            return self._executor.submit(call.function, *call.args, **call.kwargs)
-        return self._executor.submit(partial(call.function, **call.kwargs), *call.args)
+            return self._front.submit(call.function, *call.args, **call.kwargs)
+        return self._front.submit(partial(call.function, **call.kwargs), *call.args)
 
 
 def passes_keywords_on(executor: Executor) -> bool:

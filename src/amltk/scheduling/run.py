@@ -372,17 +372,20 @@ class Run:
             waiting = self._in_thread(self._executor.close)
             await self._until(lambda: not waiting.is_alive() or not self.life.wait)
         if not self.life.wait:
+            self._name_the_abandoned()  # before: nobody knows what is running when it is closed
             ending = self._in_thread(lambda: self._executor.close(at_once=True))
             self._context.run(self._drop_pending)
             await self._until(lambda: not ending.is_alive())
         self.services.close()
 
-    def _drop_pending(self) -> None:
+    def _name_the_abandoned(self) -> None:
         for source in self._executor.abandoned(self.pending):
             call = self.pending[source].call
             logger.warning(
                 "%s() goes on after the run: it cannot be stopped", name_of(call.function)
             )
+
+    def _drop_pending(self) -> None:
         for source, future in tuple(self.pending.items()):
             source.cancel()
             future.drop()

@@ -1,0 +1,111 @@
+"""Ending workers on Ray, with all that their calls have started.
+
+Ray itself ends a worker's children, and in newer versions those that share its process group; not
+what has a session of its own and was started by one of these. So first all that descend from the
+worker are ended, on its own node. Meanwhile it is stopped, so that it cannot start others.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
+
+import psutil
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from amltk.backends.process_trees import attempt, end_processes
+from amltk.backends.ray_worker import RayWorker
+
+__all__ = ["Ender"]
+
+PATIENCE = 2.0
+"""Seconds that another node may take to end what calls there have started."""
+
+
+class Ender:
+    """Ends workers in a thread of its own, which begins with the first one."""
+
+    def __init__(self) -> None:
+        self._workers: list[RayWorker] = []
+        self._closing = False
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def end(self, worker: RayWorker) -> None:
+        """Have a worker ended soon."""
+        with self._changed:
+            self._workers.append(worker)
+            self._changed.notify()
+            if self._thread is None:
+                name = "amltk-ray-ender"
+                self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Return when all of them are ended."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while workers := self._next():
+            end_workers(workers)
+
+    def _next(self) -> list[RayWorker]:
+        """All that there are; none if there will be no more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._workers or self._closing)
+            workers, self._workers = self._workers, []
+            return workers
+
+
+def end_workers(workers: Iterable[RayWorker]) -> None:
+    """End workers, wherever they are."""
+    with suppress(Exception):  # a node is lost, or Ray is
+        end_what_they_started(workers)
+    for worker in workers:
+        with suppress(Exception):
+            ray.kill(worker.actor)
+
+
+def end_what_they_started(workers: Iterable[RayWorker]) -> None:
+    pids: defaultdict[str, list[int]] = defaultdict(list)
+    for worker in workers:
+        if worker.place is not None:
+            pids[worker.place.node].append(worker.place.pid)
+    here = pids.pop(ray.get_runtime_context().get_node_id(), [])
+    elsewhere = [on_node(node).remote(there) for node, there in pids.items()]
+    end_descendants(here)
+    if elsewhere:
+        ray.wait(elsewhere, num_returns=len(elsewhere), timeout=PATIENCE)
+
+
+def on_node(node: str) -> ray.RemoteFunction[[Iterable[int]], None]:
+    """`end_descendants`, to be called on a node, however busy that is."""
+    place = NodeAffinitySchedulingStrategy(node, soft=False)
+    return ray.remote(end_descendants).options(num_cpus=0, max_retries=0, scheduling_strategy=place)
+
+
+def end_descendants(pids: Iterable[int]) -> None:
+    """End what these processes, which are on this node, have started."""
+    frozen: list[psutil.Process] = []
+    for pid in pids:
+        with suppress(psutil.Error):
+            process = psutil.Process(pid)
+            process.suspend()
+            frozen.append(process)
+    end_processes(child.pid for process in frozen for child in children_of(process))
+    for process in frozen:
+        attempt(process.resume)
+
+
+def children_of(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children()
+    except psutil.Error:
+        return []

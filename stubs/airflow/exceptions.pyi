@@ -1,0 +1,2 @@
+from airflow.sdk.exceptions import AirflowFailException as AirflowFailException
+from airflow.sdk.exceptions import AirflowSkipException as AirflowSkipException

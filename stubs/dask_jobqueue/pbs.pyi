@@ -1,0 +1,3 @@
+from dask_jobqueue.core import Job
+
+class PBSJob(Job): ...

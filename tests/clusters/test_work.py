@@ -1,0 +1,121 @@
+"""Runs whose calls are computed in jobs of real cluster managers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from amltk import Scheduler
+from amltk.exceptions import ExecutorBrokenError, WorkerLostError
+from amltk.scheduling import ExitCode
+from tests.clusters.bed import Bed
+from tests.clusters.work import tell_and_wait, variable
+from tests.helpers import Boom, Gate, echo, fail, future_of, wait_at
+
+SOON = 10.0
+"""Seconds after which it is known at the latest that a job is gone, also on a busy machine."""
+
+
+def run_one_call(bed: Bed, **options: object) -> None:
+    """Run something that cannot go well."""
+    scheduler = Scheduler(bed.jobs_for(1, **options))
+    scheduler.on_start.add(lambda: scheduler.submit(echo, 1))
+    scheduler.run()
+
+
+def test_results_and_exceptions_come_from_jobs(cluster: Bed) -> None:
+    """
+    What calls return and raise arrives, and they were computed in jobs of the manager.
+    """
+    scheduler = Scheduler(cluster.jobs_for(2))
+    echoing, failing = scheduler.task(echo), scheduler.task(fail)
+    asking = scheduler.task(variable)
+    results: list[int] = []
+    jobs: set[str] = set()
+    scheduler.on_start.add(lambda: [echoing(n) for n in range(10)], failing)
+    scheduler.on_start.add(lambda: asking(cluster.job_variable))
+    echoing.on_result.add(lambda _, result: results.append(result))
+    asking.on_result.add(lambda *_: jobs.update(job.id for job in cluster.unfinished()))
+    asking.on_result.add(lambda _, job: jobs.remove(job))
+    ended = scheduler.run(on_exception={Boom: "ignore"})
+    assert ended.code is ExitCode.EXHAUSTED
+    assert sorted(results) == list(range(10))
+    assert failing.event_counts["on_exception"] == 1
+    assert len(jobs) == 1, "the other job, since this one was removed"
+
+
+def test_a_killed_job_costs_its_call_and_is_replaced(
+    cluster: Bed, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    The call ends as lost, what another job computes goes on, and the rest is computed as well.
+    """
+    scheduler = Scheduler(cluster.jobs_for(2))
+    waiting, echoing = scheduler.task(tell_and_wait), scheduler.task(echo)
+    gates = [Gate(tmp_path / f"gate{n}") for n in range(2)]
+    files = [tmp_path / f"told{n}" for n in range(2)]
+    lost: list[BaseException] = []
+    results: list[str] = []
+
+    @scheduler.on_start
+    def begin() -> None:
+        for file, gate in zip(files, gates, strict=True):
+            waiting(cluster.job_variable, str(file), gate.path)
+        for gate in gates:
+            gate.hold()
+        cluster.cancel(files[0].read_text())
+
+    @waiting.on_exception
+    def go_on(_: object, error: BaseException) -> None:
+        lost.append(error)
+        job = files[0].read_text()
+        cluster.wait_until(lambda: f"Job {job}" in caplog.text, "a warning names the job", SOON)
+        for n in range(4):
+            echoing(n)
+        gates[1].let_go()
+
+    waiting.on_result.add(lambda _, result: results.append(result))
+    with gates[0], gates[1]:
+        scheduler.run(on_exception={WorkerLostError: "ignore"})
+    assert [type(error) for error in lost] == [WorkerLostError]
+    assert results == [files[1].read_text()]
+    assert echoing.event_counts["on_result"] == 4
+
+
+def test_a_run_that_does_not_wait_leaves_no_job(cluster: Bed, gate: Gate) -> None:
+    """
+    Neither the one that computes a call nor those that wait in the queue.
+    """
+    scheduler = Scheduler(cluster.jobs_for(cluster.cores + 1, adaptive=False))
+
+    @scheduler.on_start
+    def begin() -> None:
+        future_of(scheduler.submit(wait_at, gate.path))
+        gate.hold()
+        cluster.wait_until(
+            lambda: len(cluster.unfinished()) == cluster.cores + 1, "all are submitted"
+        )
+        scheduler.stop()
+
+    assert scheduler.run(wait=False).code is ExitCode.STOPPED
+    assert scheduler.event_counts[Scheduler.FUTURE_CANCELLED] == 1
+    cluster.wait_until(lambda: not cluster.unfinished(), "no job is left", cluster.cancels_in)
+
+
+def test_jobs_that_die_before_their_worker_is_there_are_an_error(cluster: Bed) -> None:
+    """
+    It names a job, and shows what that printed before it ended.
+    """
+    prologue = ["echo no module was loaded", "exit 3"]
+    with pytest.raises(ExecutorBrokenError, match="no module was loaded") as raised:
+        run_one_call(cluster, job_script_prologue=prologue)
+    assert "exit code 3" in str(raised.value)
+
+
+def test_a_job_that_is_refused_is_an_error(cluster: Bed) -> None:
+    """
+    It says what the manager says.
+    """
+    with pytest.raises(ExecutorBrokenError, match=r"(?s)has not taken a job: .*nowhere"):
+        run_one_call(cluster, **cluster.refused)
