@@ -13,6 +13,7 @@ AIRFLOW := .venv-airflow
 VERSIONS := 3.11 3.12 3.13 3.14
 CLUSTERS ?= slurm pbs moab sge oar
 ARGS ?=
+JOBS ?= 4
 
 .PHONY: help
 help: ## say what there is
@@ -36,8 +37,8 @@ demo: $(READY) ## search hyperparameters for a minute; ARGS="--backend threads -
 	$(BIN)/python examples/hpo.py $(ARGS)
 
 .PHONY: test
-test: $(READY) ## run the tests; ARGS="-k word"
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## run the tests; ARGS="-k word", and JOBS=0 for one after the other
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup --no-loadscope-reorder $(ARGS)
 
 .PHONY: airflow
 airflow: $(AIRFLOW)/.ready ## install Airflow in .venv-airflow, for the tests that need one

@@ -11,10 +11,10 @@ from pairs import Pair, in_turn, seconds
 
 from amltk import Scheduler
 from amltk.backends import Backend, Dask, Given
-from amltk.backends.dask_cluster import DaskCluster
-from amltk.backends.dask_executor import DaskExecutor
-from amltk.backends.dask_loop import LoopThread
-from amltk.backends.dask_outcomes import OutcomesInFiles
+from amltk.backends.dask.cluster import DaskCluster
+from amltk.backends.dask.executor import DaskExecutor
+from amltk.backends.dask.loop import LoopThread
+from amltk.backends.dask.outcomes import OutcomesInFiles
 
 N_CALLS = 2_000
 

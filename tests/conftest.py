@@ -53,6 +53,23 @@ SETTLE = 10.0
 """Seconds that a thread which is about to end may take for it."""
 
 
+AT_HOME = ("airflow", "clusters", "ray")
+"""Directories of tests that have an engine which is slow to start: it is started once for all."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests stay together where several processes share them out, the slow ones first."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(home_of(item)))
+    items.sort(key=lambda item: home_of(item) not in AT_HOME)
+
+
+def home_of(item: pytest.Item) -> str:
+    folder = item.path.parent.name
+    return folder if folder in AT_HOME else item.path.relative_to(ROOT).as_posix()
+
+
 @pytest.fixture(params=list(BACKENDS.values()), ids=list(BACKENDS))
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Every way of running work, with two workers where that says anything."""

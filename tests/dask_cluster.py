@@ -24,8 +24,8 @@ PROGRAM = """
 import sys
 
 from amltk.backends import Dask
-from amltk.backends.dask_cluster import DaskCluster
-from amltk.backends.dask_loop import LoopThread
+from amltk.backends.dask.cluster import DaskCluster
+from amltk.backends.dask.loop import LoopThread
 
 if __name__ == "__main__":
     loop = LoopThread()

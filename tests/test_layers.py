@@ -45,7 +45,7 @@ LOOP = {
         "scheduling.scheduler",
         "scheduling.notebook",
         "_doc",
-        "backends.dask_loop",
+        "backends.dask.loop",
         "backends.jobqueue.commands",
         "backends.jobqueue.desk",
         "backends.jobqueue.keeper",

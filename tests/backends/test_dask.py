@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 
 from amltk import Scheduler
 from amltk.backends import Dask, load
-from amltk.backends.dask_executor import DaskExecutor
-from amltk.backends.dask_logs import Quiet
-from amltk.backends.dask_losses import loss_of
-from amltk.backends.dask_outcomes import OutcomesInFiles
-from amltk.backends.dask_spool import Spool, compute_once
+from amltk.backends.dask.executor import DaskExecutor
+from amltk.backends.dask.logs import Quiet
+from amltk.backends.dask.losses import loss_of
+from amltk.backends.dask.outcomes import OutcomesInFiles
+from amltk.backends.dask.spool import Spool, compute_once
 from amltk.exceptions import (
     BackendUnavailableError,
     ExecutorBrokenError,
@@ -293,8 +293,8 @@ def test_a_scheduler_that_is_gone_takes_its_calls_with_it(tmp_path: Path) -> Non
 CLUSTER = """
 import time
 from amltk.backends import Dask
-from amltk.backends.dask_cluster import DaskCluster
-from amltk.backends.dask_loop import LoopThread
+from amltk.backends.dask.cluster import DaskCluster
+from amltk.backends.dask.loop import LoopThread
 
 if __name__ == "__main__":
     print(DaskCluster(Dask(n_workers=1), LoopThread()).address, flush=True)

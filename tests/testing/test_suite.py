@@ -12,8 +12,8 @@ import distributed
 import pytest
 
 from amltk.backends import Abilities, Dask, Loky, Processes, Sequential, Threads
-from amltk.backends.dask_executor import DaskExecutor
-from amltk.backends.dask_outcomes import Outcomes, OutcomesInFiles
+from amltk.backends.dask.executor import DaskExecutor
+from amltk.backends.dask.outcomes import Outcomes, OutcomesInFiles
 from amltk.scheduling import SequentialExecutor
 from amltk.testing import executor_suite
 from tests.dask_cluster import OnSharedDask

@@ -30,7 +30,7 @@ def adapted(executor: Executor) -> Executor:
     if type(executor).__module__ == "distributed.cfexecutor" and isinstance(
         executor, ClientExecutor
     ):
-        from amltk.backends.dask_given import AdaptedExecutor  # noqa: PLC0415
+        from amltk.backends.dask.given import AdaptedExecutor  # noqa: PLC0415
 
         return AdaptedExecutor(executor)
     return executor

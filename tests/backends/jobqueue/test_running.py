@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from amltk import Scheduler
-from amltk.backends.dask_executor import DaskExecutor
+from amltk.backends.dask.executor import DaskExecutor
 from amltk.backends.jobqueue import JobQueue, Slurm, roster
 from amltk.exceptions import BackendNotInstalledError
 from amltk.scheduling import ExitCode

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from amltk.backends.abilities import Abilities
-from amltk.backends.dask import Credentials, LogLevel
+from amltk.backends.dask.recipe import Credentials, LogLevel
 from amltk.backends.jobqueue.checks import CHECKS, are_lines, require_text
 from amltk.backends.jobqueue.importing import import_jobqueue
 from amltk.backends.jobqueue.question import Question
@@ -21,7 +21,7 @@ from amltk.backends.jobqueue.walltime import Walltime, require_walltime
 if TYPE_CHECKING:
     from dask_jobqueue.core import Job
 
-    from amltk.backends.dask_executor import DaskExecutor
+    from amltk.backends.dask.executor import DaskExecutor
 
 __all__ = ["JobQueue"]
 

@@ -12,9 +12,9 @@ from functools import partial
 
 from distributed import Client, Scheduler, Security
 
-from amltk.backends.dask_executor import DaskExecutor
-from amltk.backends.dask_logs import Quiet, level_of
-from amltk.backends.dask_loop import LoopThread
+from amltk.backends.dask.executor import DaskExecutor
+from amltk.backends.dask.logs import Quiet, level_of
+from amltk.backends.dask.loop import LoopThread
 from amltk.backends.jobqueue.base import JobQueue
 from amltk.backends.jobqueue.checks import is_mapping
 from amltk.backends.jobqueue.commands import path_of

@@ -13,9 +13,9 @@ import distributed
 from distributed.scheduler import KilledWorker
 from typing_extensions import override
 
-from amltk.backends.dask_call import DaskCall, Remote
-from amltk.backends.dask_spool import Spool
-from amltk.backends.dask_worker import Failed, leave_outcome, return_outcome
+from amltk.backends.dask.call import DaskCall, Remote
+from amltk.backends.dask.spool import Spool
+from amltk.backends.dask.worker import Failed, leave_outcome, return_outcome
 
 __all__ = ["Outcomes", "OutcomesFromScheduler", "OutcomesInFiles"]
 

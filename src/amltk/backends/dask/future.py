@@ -8,8 +8,8 @@ from typing import Any
 
 from typing_extensions import TypeVar, override
 
-from amltk.backends.dask_call import DaskCall
-from amltk.backends.dask_outcomes import Outcomes
+from amltk.backends.dask.call import DaskCall
+from amltk.backends.dask.outcomes import Outcomes
 
 __all__ = ["DaskFuture"]
 

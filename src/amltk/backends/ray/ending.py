@@ -17,7 +17,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from amltk.backends.process_trees import attempt, end_processes
-from amltk.backends.ray_worker import RayWorker
+from amltk.backends.ray.worker import RayWorker
 
 __all__ = ["Ender"]
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import distributed
 from distributed.comm import connect as connect_to
 
-from amltk.backends.dask_cluster import DaskCluster
-from amltk.backends.dask_executor import DaskExecutor
-from amltk.backends.dask_logs import Quiet, level_of
-from amltk.backends.dask_loop import LoopThread
-from amltk.backends.dask_outcomes import OutcomesInFiles
+from amltk.backends.dask.cluster import DaskCluster
+from amltk.backends.dask.executor import DaskExecutor
+from amltk.backends.dask.logs import Quiet, level_of
+from amltk.backends.dask.loop import LoopThread
+from amltk.backends.dask.outcomes import OutcomesInFiles
 from amltk.exceptions import BackendUnavailableError
 
 if TYPE_CHECKING:
-    from amltk.backends.dask import Dask
+    from amltk.backends.dask.recipe import Dask
 
 __all__ = ["connect", "start"]
 

@@ -15,10 +15,10 @@ from typing_extensions import ParamSpec, TypeVar, override
 
 from amltk.backends.base import summary
 from amltk.backends.payload import pack_call
-from amltk.backends.ray import Ray
-from amltk.backends.ray_desk import Desk
-from amltk.backends.ray_room import require_room
-from amltk.backends.ray_session import hold
+from amltk.backends.ray.desk import Desk
+from amltk.backends.ray.recipe import Ray
+from amltk.backends.ray.room import require_room
+from amltk.backends.ray.session import hold
 from amltk.exceptions import NotPicklableError
 
 __all__ = ["RayExecutor"]

@@ -10,7 +10,7 @@ import atexit
 import threading
 from contextlib import suppress
 
-from amltk.backends.ray_connecting import Connection
+from amltk.backends.ray.connecting import Connection
 from amltk.exceptions import BackendUnavailableError
 
 __all__ = ["Keeper"]

@@ -15,7 +15,7 @@ import cloudpickle
 import distributed
 from typing_extensions import TypeIs, override
 
-from amltk.backends.dask_worker import arrived
+from amltk.backends.dask.worker import arrived
 from amltk.backends.payload import pack_call
 
 __all__ = ["pack"]

@@ -11,7 +11,7 @@ from amltk.backends.abilities import Abilities
 from amltk.backends.base import needs, require_at_least_one
 
 if TYPE_CHECKING:
-    from amltk.backends.dask_executor import DaskExecutor
+    from amltk.backends.dask.executor import DaskExecutor
 
 __all__ = ["Credentials", "Dask"]
 
@@ -115,9 +115,9 @@ class Dask:
             BackendUnavailableError: If the scheduler does not answer in time.
         """
         with needs("distributed", extra="dask"):
-            from amltk.backends import dask_opening  # noqa: PLC0415
+            from amltk.backends.dask import opening  # noqa: PLC0415
 
-        return dask_opening.connect(self) if self._attaches() else dask_opening.start(self)
+        return opening.connect(self) if self._attaches() else opening.start(self)
 
     def _attaches(self) -> bool:
         return self.address is not None or self.scheduler_file is not None

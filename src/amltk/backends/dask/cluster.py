@@ -12,12 +12,12 @@ import distributed
 from distributed.system import MEMORY_LIMIT
 
 from amltk.backends.base import n_cores
-from amltk.backends.dask_logs import level_of
-from amltk.backends.dask_loop import LoopThread
+from amltk.backends.dask.logs import level_of
+from amltk.backends.dask.loop import LoopThread
 from amltk.backends.signals import start_trackers
 
 if TYPE_CHECKING:
-    from amltk.backends.dask import Dask
+    from amltk.backends.dask.recipe import Dask
 
 __all__ = ["DaskCluster"]
 

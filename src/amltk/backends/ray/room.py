@@ -10,7 +10,7 @@ from typing import TypedDict
 
 import ray
 
-from amltk.backends.ray import Ray
+from amltk.backends.ray.recipe import Ray
 from amltk.exceptions import BackendUnavailableError
 
 __all__ = ["WorkerOptions", "in_words", "require_room", "room_for", "wanted", "worker_options"]

@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from amltk.backends.base import n_cores
 from amltk.backends.process_trees import end_processes, is_alive
-from amltk.backends.ray import Ray
+from amltk.backends.ray.recipe import Ray
 
 __all__ = ["Connection", "connection_for"]
 

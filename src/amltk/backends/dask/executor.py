@@ -20,11 +20,11 @@ from typing import Any
 import distributed
 from typing_extensions import ParamSpec, TypeVar, override
 
-from amltk.backends.dask_call import DaskCall
-from amltk.backends.dask_courier import Courier
-from amltk.backends.dask_future import DaskFuture
-from amltk.backends.dask_outcomes import Outcomes, OutcomesFromScheduler
-from amltk.backends.dask_packing import pack
+from amltk.backends.dask.call import DaskCall
+from amltk.backends.dask.courier import Courier
+from amltk.backends.dask.future import DaskFuture
+from amltk.backends.dask.outcomes import Outcomes, OutcomesFromScheduler
+from amltk.backends.dask.packing import pack
 from amltk.callbacks import name_of
 from amltk.exceptions import ExecutorBrokenError, NotPicklableError
 

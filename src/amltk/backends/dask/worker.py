@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 
-from amltk.backends.dask_spool import compute_once
+from amltk.backends.dask.spool import compute_once
 from amltk.backends.payload import outcome_of
 
 __all__ = ["Failed", "arrived", "leave_outcome", "return_outcome"]

@@ -15,9 +15,9 @@ from uuid import uuid4
 import distributed
 from dask import config
 
-from amltk.backends.dask_call import DaskCall, Remote
-from amltk.backends.dask_losses import loss_of
-from amltk.backends.dask_outcomes import Outcomes
+from amltk.backends.dask.call import DaskCall, Remote
+from amltk.backends.dask.losses import loss_of
+from amltk.backends.dask.outcomes import Outcomes
 from amltk.backends.payload import unpack_outcome
 
 __all__ = ["Courier"]

@@ -12,10 +12,10 @@ from ipaddress import ip_address
 
 import ray
 
-from amltk.backends.ray import Ray, local_size
-from amltk.backends.ray_attempt import require_reachable
-from amltk.backends.ray_connecting import connection_for
-from amltk.backends.ray_keeper import Keeper
+from amltk.backends.ray.attempt import require_reachable
+from amltk.backends.ray.connecting import connection_for
+from amltk.backends.ray.keeper import Keeper
+from amltk.backends.ray.recipe import Ray, local_size
 from amltk.exceptions import BackendUnavailableError
 
 __all__ = ["Session", "hold"]

@@ -18,7 +18,7 @@ import ray
 from ray import cloudpickle
 
 from amltk.backends.payload import outcome_of
-from amltk.backends.ray_future import RayFuture
+from amltk.backends.ray.future import RayFuture
 
 __all__ = ["Computer", "Place", "RayJob", "RayWorker"]
 

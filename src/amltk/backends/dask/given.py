@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing_extensions import ParamSpec, TypeVar, override
 
 from amltk.backends.adapting import ClientExecutor
-from amltk.backends.dask_executor import DaskExecutor
+from amltk.backends.dask.executor import DaskExecutor
 
 __all__ = ["AdaptedExecutor"]
 

@@ -11,7 +11,7 @@ from amltk.backends.abilities import Abilities
 from amltk.backends.base import needs, require_at_least_one
 
 if TYPE_CHECKING:
-    from amltk.backends.ray_executor import RayExecutor
+    from amltk.backends.ray.executor import RayExecutor
 
 __all__ = ["Ray"]
 
@@ -104,7 +104,7 @@ class Ray:
                 call would ever fit.
         """
         with needs("ray", extra="ray"):
-            from amltk.backends.ray_executor import RayExecutor  # noqa: PLC0415
+            from amltk.backends.ray.executor import RayExecutor  # noqa: PLC0415
 
         return RayExecutor(self)
 

@@ -25,13 +25,13 @@ import ray
 from typing_extensions import TypeVar
 
 from amltk.backends.payload import said
-from amltk.backends.ray import Ray
-from amltk.backends.ray_ending import Ender
-from amltk.backends.ray_future import RayFuture
-from amltk.backends.ray_losses import is_loss, lost, outcome_in
-from amltk.backends.ray_room import in_words, room_for, wanted, worker_options
-from amltk.backends.ray_session import Session
-from amltk.backends.ray_worker import Computer, Place, RayJob, RayWorker
+from amltk.backends.ray.ending import Ender
+from amltk.backends.ray.future import RayFuture
+from amltk.backends.ray.losses import is_loss, lost, outcome_in
+from amltk.backends.ray.recipe import Ray
+from amltk.backends.ray.room import in_words, room_for, wanted, worker_options
+from amltk.backends.ray.session import Session
+from amltk.backends.ray.worker import Computer, Place, RayJob, RayWorker
 from amltk.callbacks import name_of
 from amltk.exceptions import ExecutorBrokenError
 
