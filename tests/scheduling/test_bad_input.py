@@ -195,9 +195,14 @@ class AsyncCall:
     async def __call__(self, *_: object) -> None: ...
 
 
-@pytest.mark.parametrize(
-    "function", [coroutine, generator, partial(coroutine, 1), AsyncCall()], ids=repr
+in_every_guise = pytest.mark.parametrize(
+    "function",
+    [coroutine, generator, partial(coroutine, 1), AsyncCall()],
+    ids=["function", "generator", "partial", "object"],
 )
+
+
+@in_every_guise
 def test_a_coroutine_is_no_function_to_run(function: Any) -> None:
     """
     Neither for `submit` nor for a task; the error says what to submit instead.
@@ -209,9 +214,7 @@ def test_a_coroutine_is_no_function_to_run(function: Any) -> None:
         scheduler.submit(function)
 
 
-@pytest.mark.parametrize(
-    "function", [coroutine, generator, partial(coroutine, 1), AsyncCall()], ids=repr
-)
+@in_every_guise
 def test_a_coroutine_is_no_callback(function: Any) -> None:
     """
     It is refused when it is registered, on every event of schedulers and tasks.

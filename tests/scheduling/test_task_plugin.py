@@ -109,7 +109,9 @@ def test_a_refused_call_leaves_nothing_behind(last: Callable[..., Any]) -> None:
     assert limiter.n_calls == task.n_running == task.event_counts[Task.SUBMITTED] == 0
 
 
-@pytest.mark.parametrize("what", [True, "double(1)", (double, (1,), {})], ids=str)
+@pytest.mark.parametrize(
+    "what", [True, "double(1)", (double, (1,), {})], ids=["bool", "text", "tuple"]
+)
 def test_a_plugin_makes_calls(what: Any) -> None:
     """
     Anything else that it returns is an error that names it, for whoever made the call.
