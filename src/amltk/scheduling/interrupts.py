@@ -78,8 +78,12 @@ def is_user_code(frame: FrameType | None) -> bool:
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
         if module.partition(".")[0] == "amltk":
-            if frame.f_code in WAITS_FOR_AN_ANSWER:
-                return frame is not running
+            if waits_for_an_answer(frame) or waits_for_an_answer(frame.f_back):
+                return frame is not running  # the second is a lambda that says what to ask
             return frame.f_code in CALLS_USER_CODE
         frame = frame.f_back
     return True
+
+
+def waits_for_an_answer(frame: FrameType | None) -> bool:
+    return frame is not None and frame.f_code in WAITS_FOR_AN_ANSWER
