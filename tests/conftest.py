@@ -10,9 +10,9 @@ import gc
 import os
 import sys
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -189,6 +189,8 @@ def helpers_of_python_are_running(
                 scheduler = Scheduler(backend)
                 scheduler.on_start(partial(submit_something, scheduler))
                 scheduler.run()
+        gc.collect()
+        gc.freeze()  # what is here now stays: after each test there is less to look through
         yield
 
 
@@ -222,9 +224,21 @@ def join(threads: set[threading.Thread]) -> None:
 
 def children_now() -> set[psutil.Process]:
     """The processes that were started here, without clusters, which do what they like."""
-    theirs = [*running, *map(psutil.Process, DAEMONS)]
-    found = set(psutil.Process().children(recursive=True))
-    return found.difference(*([one, *one.children(recursive=True)] for one in theirs))
+    theirs = {process.pid for process in running} | DAEMONS
+    found: set[psutil.Process] = set()
+    for pid in descendants(os.getpid(), theirs):
+        with suppress(psutil.NoSuchProcess):
+            found.add(psutil.Process(pid))
+    return found
+
+
+def descendants(pid: int, others: set[int]) -> Iterator[int]:
+    """The processes that descend from one, without these others and what descends from them."""
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for child in set(map(int, thread.read_text().split())) - others:
+                yield child
+                yield from descendants(child, others)
 
 
 def descriptors_now() -> dict[str, str]:

@@ -61,6 +61,10 @@ MODULES = {
     for p in SRC.glob("amltk/**/*.py")
 }
 
+TREES = {
+    module: ast.parse(path.read_text(encoding="utf-8")) for module, path in sorted(MODULES.items())
+}
+
 
 def layer(module: str) -> tuple[int, str]:
     """The number of the layer, and what the module is listed as."""
@@ -89,57 +93,58 @@ def imports(node: ast.AST) -> Iterator[str]:
             yield from imports(child)
 
 
-def parsed(module: str) -> ast.Module:
-    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
-
-
-def every_module() -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("module", sorted(MODULES))
-
-
-@every_module()
-def test_nothing_points_up(module: str) -> None:
+def test_nothing_points_up() -> None:
     """
     A module imports what is below it.
     """
-    number, mine = layer(module)
-    for imported in set(imports(parsed(module))) & set(MODULES):
-        other, theirs = layer(imported)
-        assert other < number or theirs == mine, f"{module} imports {imported}"
+    for module, tree in TREES.items():
+        number, mine = layer(module)
+        for imported in set(imports(tree)) & set(MODULES):
+            other, theirs = layer(imported)
+            assert other < number or theirs == mine, f"{module} imports {imported}"
 
 
-@every_module()
-def test_only_the_run_knows_the_event_loop(module: str) -> None:
+def test_only_the_run_knows_the_event_loop() -> None:
     """
     Of asyncio, all others know the type of a future, and what makes one; most not even that.
     """
     types = ("Future", "AbstractEventLoop")
-    allowed = set(types if module.startswith("amltk.scheduling.") else ())
-    tree = parsed(module)
-    used = {
+    for module in MODULES.keys() - LOOP:
+        allowed = set(types if module.startswith("amltk.scheduling.") else ())
+        assert used_of_asyncio(TREES[module]) <= allowed, module
+
+
+def used_of_asyncio(tree: ast.Module) -> set[str]:
+    return {
         *(a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names
           if n.module == "asyncio"),
         *(n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)
           if ast.unparse(n.value) == "asyncio"),
     }  # fmt: skip
-    assert module in LOOP or used <= allowed
 
 
-@every_module()
-def test_drawing_is_left_to_those_who_draw(module: str) -> None:
+def test_drawing_is_left_to_those_who_draw() -> None:
     """
     Where nothing is drawn, rich is not even loaded.
     """
-    draws = module.startswith(("amltk.rendering", "amltk._doc"))
-    assert draws or not [name for name in imports(parsed(module)) if name.startswith("rich")]
+    draw = {
+        module
+        for module, tree in TREES.items()
+        if any(name.partition(".")[0] == "rich" for name in imports(tree))
+    }
+    assert draw
+    assert all(module.startswith(("amltk.rendering", "amltk._doc")) for module in draw), draw
 
 
-@every_module()
-def test_every_file_can_be_read_at_once(module: str) -> None:
+def test_every_file_can_be_read_at_once() -> None:
     """
     No file is longer than 400 lines.
     """
-    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 400
+    lengths = {
+        module: len(path.read_text(encoding="utf-8").splitlines())
+        for module, path in MODULES.items()
+    }
+    assert not {module: n for module, n in lengths.items() if n > 400}
 
 
 def test_importing_amltk_is_cheap() -> None:
