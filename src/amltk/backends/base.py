@@ -15,6 +15,7 @@ from types import FunctionType
 from typing import Protocol, runtime_checkable
 
 from amltk.backends.abilities import Abilities, SaysItsAbilities
+from amltk.backends.adapting import ON_A_CLUSTER_OF_OTHERS, is_of_a_client
 from amltk.backends.termination import can_be_ended, closed
 from amltk.callbacks import name_of
 from amltk.exceptions import BackendNotInstalledError, ExecutorShutdownError
@@ -67,6 +68,8 @@ class Given:
 def abilities_of_executor(executor: Executor) -> Abilities:
     if isinstance(executor, SaysItsAbilities):
         return executor.abilities
+    if is_of_a_client(executor):
+        return ON_A_CLUSTER_OF_OTHERS
     if isinstance(executor, ThreadPoolExecutor):
         return Abilities(functions="any")
     return Abilities(stops_running=can_be_ended(executor))

@@ -6,9 +6,11 @@ so that in the end a long run would have none.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import distributed
+from distributed.core import Status
 from distributed.system import MEMORY_LIMIT
 
 from amltk.backends.base import n_cores
@@ -17,6 +19,8 @@ from amltk.backends.dask.loop import LoopThread
 from amltk.backends.signals import start_trackers
 
 if TYPE_CHECKING:
+    from distributed.nanny import WorkerProcess
+
     from amltk.backends.dask.recipe import Dask
 
 __all__ = ["DaskCluster"]
@@ -55,7 +59,7 @@ class DaskCluster:
 
     def close(self) -> None:
         """End the workers, which have nothing to compute, and the scheduler."""
-        self._loop.do(*(nanny.close(timeout=PATIENCE) for nanny in self._nannies))
+        self._loop.do(*map(end_worker, self._nannies))
         self._loop.do(self._scheduler.close())
 
     def end_workers(self) -> None:
@@ -97,3 +101,20 @@ class DaskCluster:
     def _memory_limit(self) -> str | float | None:
         limit = self._recipe.memory_limit
         return MEMORY_LIMIT // self._n_workers if limit == "auto" else limit
+
+
+async def end_worker(nanny: distributed.Nanny) -> None:
+    """End a worker that has nothing to compute, and start no other one in its place."""
+    process = nanny.process
+    closing = asyncio.ensure_future(nanny.close(timeout=PATIENCE))
+    await end_start_of(process)
+    await closing
+    # A nanny that is about to start a worker is not kept from it by being closed.
+    await end_start_of(process)
+
+
+async def end_start_of(process: WorkerProcess | None) -> None:
+    """Do not wait until a worker is there that takes the place of one which has died."""
+    if process is not None and process.process is not None and process.status is Status.starting:
+        await process.process.kill()
+        await process.stopped.wait()
