@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ON_A_CLUSTER_OF_OTHERS", "ClientExecutor", "adapted", "is_of_a_client"]
 
-ON_A_CLUSTER_OF_OTHERS = Abilities(
-    survives_dead_worker=True, functions="by value", overhead=0.002
-)
+ON_A_CLUSTER_OF_OTHERS = Abilities(survives_dead_worker=True, functions="by value", overhead=0.002)
 """What can be relied on with a Dask cluster that somebody else has started."""
 
 

@@ -6,7 +6,6 @@ so that in the end a long run would have none.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import distributed
@@ -67,7 +66,7 @@ class DaskCluster:
         from amltk.backends.process_trees import end_processes  # noqa: PLC0415
 
         for nanny in self._nannies:
-            nanny.close_gracefully()  # or else it would start another one
+            nanny.close_gracefully()
         end_processes([nanny.pid for nanny in self._nannies if nanny.pid is not None])
 
     async def _start_scheduler(self) -> distributed.Scheduler:
@@ -105,11 +104,11 @@ class DaskCluster:
 
 async def end_worker(nanny: distributed.Nanny) -> None:
     """End a worker that has nothing to compute, and start no other one in its place."""
+    nanny.close_gracefully()  # or else it would start another one
     process = nanny.process
-    closing = asyncio.ensure_future(nanny.close(timeout=PATIENCE))
     await end_start_of(process)
-    await closing
-    # A nanny that is about to start a worker is not kept from it by being closed.
+    await nanny.close(timeout=PATIENCE)
+    # It may have been about to start one all the same.
     await end_start_of(process)
 
 
