@@ -357,7 +357,7 @@ WAYS: dict[str, Callable[[distributed.Client], Any]] = {
 """Those that lead to a cluster which is there."""
 
 
-@pytest.fixture(params=WAYS.values(), ids=WAYS.keys())
+@pytest.fixture(params=list(WAYS.values()), ids=list(WAYS))
 def there(request: pytest.FixtureRequest, client: distributed.Client) -> Any:
     """A recipe or an executor."""
     return request.param(client)
