@@ -28,7 +28,13 @@ ROOT = Path(__file__).parents[1]
 if str(ROOT) not in sys.path:  # workers import the functions of the tests by their names
     sys.path.insert(0, str(ROOT))
 
-from tests.dask_cluster import OnSharedDask, client_of, dask_cluster, running  # noqa: E402
+from tests.dask_cluster import (  # noqa: E402
+    OnSharedDask,
+    client_of,
+    dask_cluster,
+    running,
+    start_what_stays,
+)
 
 IN_PROCESSES: Mapping[str, Backend] = {
     "fork": Processes(2, mp_context="fork"),
@@ -184,6 +190,7 @@ def helpers_of_python_are_running(
         if any("dask" in item.nodeid.lower() for item in request.session.items):
             cluster = dask_cluster(tmp_path_factory.mktemp("dask"))
             OnSharedDask.addresses.append(stack.enter_context(cluster))
+            start_what_stays()
         for backend in BACKENDS.values():
             if OnSharedDask.addresses or not isinstance(backend, OnSharedDask):
                 scheduler = Scheduler(backend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import signal
@@ -56,6 +57,11 @@ class OnSharedDask:
 
     def open(self) -> Executor:
         return Dask(self.addresses[0]).open()
+
+
+def start_what_stays() -> None:
+    """The thread in which Dask unpickles what is large, once it has had to."""
+    asyncio.run(import_module("distributed.utils").offload(int))
 
 
 def client_of(address: str) -> Any:

@@ -1,8 +1,9 @@
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from types import TracebackType
 from typing import Any, Generic, Literal, Self
 
 from distributed.cfexecutor import ClientExecutor
+from distributed.nanny import WorkerProcess
 from distributed.scheduler import TaskState, WorkerState
 from tornado.ioloop import IOLoop
 from typing_extensions import TypeVar
@@ -14,6 +15,10 @@ class Future(Generic[_T]):
     def result(self, timeout: float | None = ...) -> _T: ...
     def exception(self) -> Awaitable[BaseException | None]: ...  # in the client's own loop
     def cancelled(self) -> bool: ...
+
+def as_completed(
+    futures: Iterable[Future[_T]], *, with_results: Literal[True]
+) -> Iterator[tuple[Future[_T], _T]]: ...
 
 class Security:
     def __init__(
@@ -79,6 +84,7 @@ class Client:
     def call_stack(
         self,
     ) -> Awaitable[Mapping[str, Mapping[str, object]]]: ...  # in its own loop; by worker and key
+    def scheduler_info(self) -> Mapping[str, Mapping[str, object]]: ...
     def scatter(self, data: _T) -> Future[_T]: ...
     def get_executor(self, **options: object) -> ClientExecutor: ...
     def close(self, timeout: float = ...) -> None: ...
@@ -136,6 +142,7 @@ class Nanny(Server):
         local_directory: str | None = ...,
         silence_logs: int | None = ...,
     ) -> None: ...
+    process: WorkerProcess | None
     @property
     def pid(self) -> int | None: ...
     def close_gracefully(self) -> None: ...

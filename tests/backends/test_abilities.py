@@ -18,9 +18,28 @@ import psutil
 import pytest
 
 from amltk import Scheduler
-from amltk.backends import Abilities, Airflow, Backend, Given, Loky, Processes, Sequential, Threads
+from amltk.backends import (
+    LSF,
+    OAR,
+    PBS,
+    SGE,
+    Abilities,
+    Airflow,
+    Backend,
+    Dask,
+    Given,
+    HTCondor,
+    Loky,
+    Moab,
+    Processes,
+    Ray,
+    Sequential,
+    Slurm,
+    Threads,
+)
 from amltk.backends.abilities import abilities_of
 from amltk.backends.loading import RECIPES
+from tests.dask_cluster import OnSharedDask, client_of
 from tests.helpers import Boom, Gate, die, echo, wait_at
 
 
@@ -184,6 +203,31 @@ def works(executor: Executor, function: Callable[[], str]) -> bool:
         return False
 
 
+def test_a_call_costs_about_as_much_as_the_backend_says(backend: Backend) -> None:
+    """
+    `overhead`: an order of magnitude, on a machine that has other things to do. What is measured is
+    a call that does nothing, one of many.
+    """
+    said = abilities_of(backend).overhead
+    assert said is not None
+    with backend.open() as executor:
+        scheduler = Scheduler(Given(executor, terminate=False))
+        scheduler.on_start.add(lambda: [scheduler.submit(echo, n) for n in range(N_CALLS)])
+        took = min(seconds(scheduler.run) for _ in range(3)) / N_CALLS
+    assert said / ABOUT < took < said * ABOUT
+
+
+N_CALLS = 200
+ABOUT = 30
+"""So many times more or less is about the same."""
+
+
+def seconds(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
 # Executors that somebody else made, and recipes that say nothing.
 
 
@@ -206,12 +250,30 @@ def test_what_is_known_of_a_given_executor() -> None:
     Calls in processes can be ended, if they are the run's to end; those in threads cannot.
     """
     with ProcessPoolExecutor(1) as pool, ThreadPoolExecutor(1) as threads:
-        assert Given(pool).abilities == Abilities(stops_running=True)
-        assert Given(pool, terminate=False).abilities == Abilities()
-        assert Given(threads).abilities == Abilities(functions="any")
+        assert Given(pool).abilities == Abilities(stops_running=True, overhead=1e-4)
+        assert Given(pool, terminate=False).abilities == Abilities(overhead=1e-4)
+        assert Given(threads).abilities == Abilities(functions="any", overhead=2e-5)
     for recipe in (Sequential(), Threads(1)):
         with recipe.open() as executor:
             assert Given(executor).abilities == recipe.abilities
+
+
+def test_what_is_known_of_an_executor_on_a_dask_cluster() -> None:
+    """
+    The same, whoever made it.
+    """
+    there = Dask(OnSharedDask.addresses[0])
+    with there.open() as ours, client_of(OnSharedDask.addresses[0]) as client:
+        assert Given(client.get_executor()).abilities == there.abilities
+        assert Given(ours).abilities == there.abilities
+
+
+def test_workers_with_several_threads_isolate_no_culprit() -> None:
+    """
+    A process takes with it what each of its threads was computing.
+    """
+    assert Dask(n_workers=2).abilities.isolates_culprit
+    assert not Dask(n_workers=2, threads_per_worker=2).abilities.isolates_culprit
 
 
 def test_how_functions_come_to_processes_depends_on_how_they_start() -> None:
@@ -225,6 +287,7 @@ def test_how_functions_come_to_processes_depends_on_how_they_start() -> None:
 # What the documentation says of them.
 
 PAGE = Path(__file__).parents[2] / "docs" / "backends.md"
+MANAGERS = (Slurm, PBS, Moab, SGE, LSF, OAR, HTCondor)
 COLUMNS = (
     "in_background",
     "cancels_queued",
@@ -233,6 +296,7 @@ COLUMNS = (
     "isolates_culprit",
     "messages",
     "functions",
+    "overhead",
 )
 LISTED: Mapping[str, object] = {
     '`Processes("fork")`': Processes(mp_context="fork"),
@@ -240,6 +304,11 @@ LISTED: Mapping[str, object] = {
     '`Processes("forkserver")`': Processes(mp_context="forkserver"),
     "`Loky()`": Loky(),
     "`Threads()`": Threads(),
+    "`Ray()`": Ray(),
+    "`Dask(n_workers=2)`": Dask(n_workers=2),
+    '`Dask("tcp://...")`': Dask("tcp://10.0.0.1:8786"),
+    "a Dask client's executor": OnSharedDask(),
+    **{f"`{kind.__name__}(...)`": kind(2, cores=1) for kind in MANAGERS},
     "`Airflow(...)`": Airflow("http://127.0.0.1:8080", "/calls", token="abc"),
     "`Sequential()`": Sequential(),
     "a `ProcessPoolExecutor`": Given(ProcessPoolExecutor()),
@@ -267,7 +336,18 @@ def test_the_table_says_what_the_backends_say() -> None:
     assert {type(of) for of in LISTED.values()} >= set(RECIPES.values())
     for name, backend in LISTED.items():
         said = [getattr(abilities_of(backend), column) for column in COLUMNS]
-        assert rows[name] == [{True: "yes", False: "no"}.get(cell, cell) for cell in said], name
+        assert rows[name] == list(map(in_the_table, said)), name
+
+
+def in_the_table(said: bool | str | float | None) -> str:
+    if said is None:
+        return "unknown"
+    if isinstance(said, float):
+        return next(f"{said / unit:.3g} {name}" for name, unit in UNITS.items() if said >= unit / 2)
+    return said if isinstance(said, str) else ("yes" if said else "no")
+
+
+UNITS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}
 
 
 def test_the_table_leaves_nothing_out() -> None:

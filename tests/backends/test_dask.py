@@ -91,7 +91,7 @@ def test_a_run_on_a_cluster_of_its_own(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     with program(tmp_path / "p.py", ON_ITS_OWN) as process:
         out, err = process.communicate()
-    assert out.splitlines() == ["[0, 1, 2, 3, 4]", "on purpose", "[25]", "done", "[]"]
+    assert out.splitlines() == ["[0, 1, 2, 3, 4]", "on purpose", "[25]", "2 lost", "done", "[]"]
     assert err == ""
     assert process.returncode == 0
     assert not list((tmp_path / "tmp").glob("amltk*"))
@@ -111,6 +111,9 @@ def square(n):
 def fail():
     raise Boom("on purpose")
 
+def die():
+    os.kill(os.getpid(), 9)
+
 def main():
     scheduler = Scheduler.with_dask(n_workers=2)
     results, errors = [], []
@@ -128,6 +131,11 @@ def main():
     again.on_future_result.add(lambda _, result: results.append(result))
     asyncio.run(again.async_run(), debug=False)  # or else it says how long opening takes
     print(results)
+
+    last = Scheduler.with_dask(n_workers=2)
+    last.on_start.add(lambda: [last.submit(die) for _ in range(2)])
+    last.run(on_exception="ignore")  # and then other workers are on their way
+    print(last.event_counts["on_future_exception"], "lost")
 
 if __name__ == "__main__":
     main()
@@ -259,6 +267,19 @@ def test_where_nobody_listens_nothing_is_opened(tmp_path: Path) -> None:
         Dask(scheduler_file=str(tmp_path / "nowhere.json"), timeout=0.2).open()
 
 
+def test_a_run_that_nobody_answers_does_not_begin() -> None:
+    """
+    Nor is it in the way of the next one.
+    """
+    scheduler = Scheduler.with_dask(f"127.0.0.1:{unused_port()}", timeout=0.2)
+    for _ in range(2):
+        with pytest.raises(BackendUnavailableError):
+            scheduler.run()
+    assert scheduler.event_counts[scheduler.STARTED] == 0
+    with pytest.raises(ValueError, match="`n_workers=0` would never compute anything"):
+        Scheduler.with_dask(n_workers=0)
+
+
 def test_who_does_not_answer_is_no_scheduler() -> None:
     """
     Somebody listens there, and says nothing.
@@ -313,26 +334,41 @@ def test_it_is_known_what_is_running(
     with executor, Gate(tmp_path / "gate") as gate:
         calls = [executor.submit(wait_at, gate.path) for _ in range(10)]
         gate.hold()
-        assert calls[0].running()
+        begun = next(call for call in calls if call.running())
         assert not calls[9].running()
         assert calls[9].cancel()
         assert calls[9].cancelled()
-        assert calls[0].cancel() is (outcomes is None)
+        assert begun.cancel() is (outcomes is None)
         gate.let_go()
         assert not wait(calls).not_done
-        assert [call.cancelled() for call in calls] == [outcomes is None, *[False] * 8, True]
+        cancelled = [call for call in calls if call.cancelled()]
+        assert cancelled == [begun, calls[9]] if outcomes is None else [calls[9]]
         assert not any(call.running() for call in calls)
 
 
 # An executor that a client made.
 
 
-def test_no_call_is_taken_for_another(client: distributed.Client, tmp_path: Path) -> None:
+WAYS: dict[str, Callable[[distributed.Client], Any]] = {
+    "recipe": lambda _: OnSharedDask(),
+    "executor": lambda client: client.get_executor(),
+    "pure executor": lambda client: client.get_executor(pure=True),
+}
+"""Those that lead to a cluster which is there."""
+
+
+@pytest.fixture(params=list(WAYS.values()), ids=list(WAYS))
+def there(request: pytest.FixtureRequest, client: distributed.Client) -> Any:
+    """A recipe or an executor."""
+    return request.param(client)
+
+
+def test_no_call_is_taken_for_another(there: Any, tmp_path: Path) -> None:
     """
     The same function with the same arguments, submitted four times, runs four times.
     """
     path = str(tmp_path / "note")
-    scheduler = Scheduler(client.get_executor())
+    scheduler = Scheduler(there)
     task = scheduler.task(note)
     scheduler.on_start.add(lambda: [scheduler.submit(note, path), scheduler.submit(note, path)])
     scheduler.on_start.add(lambda: [task(path), task(path)])
@@ -340,12 +376,12 @@ def test_no_call_is_taken_for_another(client: distributed.Client, tmp_path: Path
     assert Path(path).read_text() == "called\n" * 4
 
 
-def test_keywords_are_the_functions(client: distributed.Client) -> None:
+def test_keywords_are_the_functions(there: Any) -> None:
     """
     Also those that a client has itself.
     """
     named = {name: name.upper() for name in NAMES}
-    scheduler = Scheduler(client.get_executor())
+    scheduler = Scheduler(there)
     results = results_of(scheduler)
     scheduler.on_start.add(lambda: scheduler.submit(keywords, 0, **named))
     scheduler.run()

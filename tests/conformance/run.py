@@ -7,15 +7,24 @@ among them, or passes and is, makes this fail. `make conformance` runs it.
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import unittest
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import NamedTuple
 
-from amltk.backends import Loky, Processes, Threads
+import distributed
+
+from amltk.backends import Dask, Loky, Processes, Threads
+from amltk.backends.dask.cluster import DaskCluster
+from amltk.backends.dask.executor import DaskExecutor
+from amltk.backends.dask.logs import Quiet
+from amltk.backends.dask.loop import LoopThread
+from amltk.backends.dask.outcomes import OutcomesInFiles
 from amltk.scheduling import SequentialExecutor
 
 NOT_OF_OURS: Mapping[str, str] = {
@@ -52,6 +61,35 @@ def loky(n: int) -> Executor:
     return Loky(n).open()
 
 
+@contextmanager
+def dask_cluster() -> Generator[None]:
+    """A cluster with as many threads as the tests want workers, for all of them."""
+    with ExitStack() as stack:
+        stack.callback(Quiet(logging.CRITICAL).undo)
+        loop = LoopThread()
+        stack.callback(loop.stop)
+        cluster = DaskCluster(Dask(n_workers=1, threads_per_worker=5), loop)
+        stack.callback(cluster.close)
+        addresses.append(cluster.address)
+        yield
+        addresses.clear()
+
+
+def dask(_: int) -> Executor:
+    """As the recipe opens it on a cluster of somebody else."""
+    return Dask(addresses[0]).open()
+
+
+def dask_with_files(_: int) -> Executor:
+    """As the recipe opens it on a cluster of its own."""
+    client = distributed.Client(addresses[0], set_as_default=False)
+    return DaskExecutor(client, close=client.close, outcomes=OutcomesInFiles())
+
+
+addresses: list[str] = []
+"""Where the cluster is."""
+
+
 def sequential(_: int) -> Executor:
     return SequentialExecutor()
 
@@ -64,6 +102,8 @@ SUBJECTS: Mapping[str, Subject] = {
     ),
     "Threads": Subject(threads),
     "Loky": Subject(loky),
+    "Dask": Subject(dask),
+    "Dask of the run": Subject(dask_with_files),
     "Sequential": Subject(
         sequential,
         fails=dict.fromkeys(
@@ -122,6 +162,11 @@ def name_of(test: unittest.TestCase) -> str:
 
 
 def main() -> int:
+    with dask_cluster():
+        return run()
+
+
+def run() -> int:
     surprises = 0
     for name, subject in SUBJECTS.items():
         n_run, failures = 0, dict[str, str]()

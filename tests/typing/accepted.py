@@ -424,6 +424,8 @@ class Elsewhere:
 assert_type(Mine.with_processes(4), Mine)
 assert_type(Mine.with_loky(max_workers=2, reuse="auto", env={"A": "1"}), Mine)
 assert_type(Scheduler.with_threads(2, thread_name_prefix="worker"), Scheduler)
+assert_type(Mine.with_dask("tcp://10.0.0.1:8786", timeout=5), Mine)
+assert_type(Scheduler.with_dask(n_workers=2, threads_per_worker=1), Scheduler)
 assert_type(Scheduler.with_sequential(), Scheduler)
 assert_type(Mine.from_backend(Sequential()), Mine)
 assert_type(Scheduler(Processes(2)), Scheduler)

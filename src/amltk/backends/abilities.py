@@ -42,6 +42,9 @@ class Abilities:
     """A call can talk to the scheduler while it is computed."""
     functions: Functions = "by name"
     """How a worker comes by the function."""
+    overhead: float | None = None
+    """Seconds that a call takes which does nothing, one of many with two workers: an order of
+    magnitude, measured on a small machine; `None` if nobody has measured it."""
 
 
 @runtime_checkable

@@ -6,10 +6,17 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from typing_extensions import TypeIs
+
+from amltk.backends.abilities import Abilities
+
 if TYPE_CHECKING:
     import distributed
 
-__all__ = ["ClientExecutor", "adapted"]
+__all__ = ["ON_A_CLUSTER_OF_OTHERS", "ClientExecutor", "adapted", "is_of_a_client"]
+
+ON_A_CLUSTER_OF_OTHERS = Abilities(survives_dead_worker=True, functions="by value", overhead=0.002)
+"""What can be relied on with a Dask cluster that somebody else has started."""
 
 
 @runtime_checkable
@@ -26,11 +33,16 @@ class ClientExecutor(Protocol):
 
 def adapted(executor: Executor) -> Executor:
     """What to hand calls to that are for this executor: mostly itself."""
-    # Seen by its name: to import Dask takes a second, and who has none of its executors needs none.
-    if type(executor).__module__ == "distributed.cfexecutor" and isinstance(
-        executor, ClientExecutor
-    ):
+    if is_of_a_client(executor):
         from amltk.backends.dask.given import AdaptedExecutor  # noqa: PLC0415
 
         return AdaptedExecutor(executor)
     return executor
+
+
+def is_of_a_client(executor: object) -> TypeIs[ClientExecutor]:
+    """Whether a client of Dask made it."""
+    # Seen by its name: to import Dask takes a second, and who has none of its executors needs none.
+    return type(executor).__module__ == "distributed.cfexecutor" and isinstance(
+        executor, ClientExecutor
+    )

@@ -35,6 +35,7 @@ class Airflow:
         isolates_culprit=True,
         messages=False,
         functions="by value",
+        overhead=0.5,
     )
 
     url: str

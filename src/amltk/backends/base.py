@@ -15,7 +15,8 @@ from types import FunctionType
 from typing import Protocol, runtime_checkable
 
 from amltk.backends.abilities import Abilities, SaysItsAbilities
-from amltk.backends.termination import can_be_ended, closed
+from amltk.backends.adapting import ON_A_CLUSTER_OF_OTHERS, is_of_a_client
+from amltk.backends.termination import ProcessPool, can_be_ended, closed
 from amltk.callbacks import name_of
 from amltk.exceptions import BackendNotInstalledError, ExecutorShutdownError
 
@@ -67,9 +68,12 @@ class Given:
 def abilities_of_executor(executor: Executor) -> Abilities:
     if isinstance(executor, SaysItsAbilities):
         return executor.abilities
+    if is_of_a_client(executor):
+        return ON_A_CLUSTER_OF_OTHERS
     if isinstance(executor, ThreadPoolExecutor):
-        return Abilities(functions="any")
-    return Abilities(stops_running=can_be_ended(executor))
+        return Abilities(functions="any", overhead=2e-5)
+    overhead = 1e-4 if isinstance(executor, ProcessPool) else None
+    return Abilities(stops_running=can_be_ended(executor), overhead=overhead)
 
 
 def shut_down(executor: Executor) -> ExecutorShutdownError:

@@ -53,6 +53,7 @@ class Processes:
             survives_dead_worker=True,
             isolates_culprit=True,
             functions="inherited" if forks else "by name",
+            overhead=6e-5,
         )
 
     def open(self) -> WorkerPool:

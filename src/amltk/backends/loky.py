@@ -33,7 +33,7 @@ class Loky:
     """
 
     abilities: ClassVar[Abilities] = Abilities(
-        stops_running=True, survives_dead_worker=True, functions="by value"
+        stops_running=True, survives_dead_worker=True, functions="by value", overhead=2e-4
     )
 
     max_workers: int | None = None

@@ -25,7 +25,7 @@ class SequentialExecutor(Executor):
     """
 
     abilities: ClassVar[Abilities] = Abilities(
-        in_background=False, cancels_queued=False, functions="any"
+        in_background=False, cancels_queued=False, functions="any", overhead=2e-5
     )
 
     def __init__(self) -> None:

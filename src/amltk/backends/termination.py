@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from amltk.backends.abandoned import abandon
 
-__all__ = ["Terminable", "can_be_ended", "close_executor", "closed"]
+__all__ = ["ProcessPool", "Terminable", "can_be_ended", "close_executor", "closed"]
 
 BOOKKEEPING = 2.0
 """Seconds that an executor may take to notice that its workers are gone."""

@@ -37,7 +37,7 @@ class ThreadPool(Executor):
         begin: Called in each thread before its first call. If it raises, the pool is broken.
     """
 
-    abilities: ClassVar[Abilities] = Abilities(functions="any")
+    abilities: ClassVar[Abilities] = Abilities(functions="any", overhead=2e-5)
 
     def __init__(
         self, max_workers: int, *, name: str, begin: Callable[[], object] | None = None

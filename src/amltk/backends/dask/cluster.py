@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import distributed
+from distributed.core import Status
 from distributed.system import MEMORY_LIMIT
 
 from amltk.backends.base import n_cores
@@ -17,6 +18,8 @@ from amltk.backends.dask.loop import LoopThread
 from amltk.backends.signals import start_trackers
 
 if TYPE_CHECKING:
+    from distributed.nanny import WorkerProcess
+
     from amltk.backends.dask.recipe import Dask
 
 __all__ = ["DaskCluster"]
@@ -55,7 +58,7 @@ class DaskCluster:
 
     def close(self) -> None:
         """End the workers, which have nothing to compute, and the scheduler."""
-        self._loop.do(*(nanny.close(timeout=PATIENCE) for nanny in self._nannies))
+        self._loop.do(*map(end_worker, self._nannies))
         self._loop.do(self._scheduler.close())
 
     def end_workers(self) -> None:
@@ -63,7 +66,7 @@ class DaskCluster:
         from amltk.backends.process_trees import end_processes  # noqa: PLC0415
 
         for nanny in self._nannies:
-            nanny.close_gracefully()  # or else it would start another one
+            nanny.close_gracefully()
         end_processes([nanny.pid for nanny in self._nannies if nanny.pid is not None])
 
     async def _start_scheduler(self) -> distributed.Scheduler:
@@ -97,3 +100,20 @@ class DaskCluster:
     def _memory_limit(self) -> str | float | None:
         limit = self._recipe.memory_limit
         return MEMORY_LIMIT // self._n_workers if limit == "auto" else limit
+
+
+async def end_worker(nanny: distributed.Nanny) -> None:
+    """End a worker that has nothing to compute, and start no other one in its place."""
+    nanny.close_gracefully()  # or else it would start another one
+    process = nanny.process
+    await end_start_of(process)
+    await nanny.close(timeout=PATIENCE)
+    # It may have been about to start one all the same.
+    await end_start_of(process)
+
+
+async def end_start_of(process: WorkerProcess | None) -> None:
+    """Do not wait until a worker is there that takes the place of one which has died."""
+    if process is not None and process.process is not None and process.status is Status.starting:
+        await process.process.kill()
+        await process.stopped.wait()

@@ -14,12 +14,15 @@ import atexit
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import distributed
 from typing_extensions import ParamSpec, TypeVar, override
 
+from amltk.backends.abilities import Abilities
+from amltk.backends.adapting import ON_A_CLUSTER_OF_OTHERS
 from amltk.backends.dask.call import DaskCall
 from amltk.backends.dask.courier import Courier
 from amltk.backends.dask.future import DaskFuture
@@ -78,6 +81,11 @@ class DaskExecutor(Executor):
         self._changed = threading.Condition(threading.RLock())
         self._closing = threading.Lock()
         atexit.register(self.shutdown)
+
+    @property
+    def abilities(self) -> Abilities:
+        """What can be relied on; calls can be ended if the workers are this executor's own."""
+        return replace(ON_A_CLUSTER_OF_OTHERS, stops_running=self._end is not self._close)
 
     @override
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from amltk.backends.abilities import Abilities
+from amltk.backends.adapting import ON_A_CLUSTER_OF_OTHERS
 from amltk.backends.base import needs, require_at_least_one
 
 if TYPE_CHECKING:
@@ -98,13 +99,15 @@ class Dask:
 
     @property
     def abilities(self) -> Abilities:
-        """What can be relied on; less with workers that somebody else has started."""
-        ours = not self._attaches()
+        """What can be relied on; less with workers of somebody else, or that share a process."""
+        if self._attaches():
+            return ON_A_CLUSTER_OF_OTHERS
         return Abilities(
-            stops_running=ours,
+            stops_running=True,
             survives_dead_worker=True,
-            isolates_culprit=ours,
+            isolates_culprit=self.threads_per_worker == 1,
             functions="by value",
+            overhead=0.001,
         )
 
     def open(self) -> DaskExecutor:

@@ -40,6 +40,7 @@ class Ray:
         isolates_culprit=True,
         messages=False,
         functions="by value",
+        overhead=1e-3,
     )
 
     address: str = "local"

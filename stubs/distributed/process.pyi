@@ -1,0 +1,4 @@
+from collections.abc import Awaitable
+
+class AsyncProcess:
+    def kill(self) -> Awaitable[None]: ...
