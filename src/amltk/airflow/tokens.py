@@ -24,8 +24,20 @@ NOT_FOUND = 404
 
 
 def from_user(token: str | Callable[[], str]) -> NewToken:
-    """Use a token that we were given, or a function that gets one."""
-    return lambda _: checked(token if isinstance(token, str) else called(token))
+    """Use a token that we were given, as long as it lasts, or a function that gets one."""
+    if callable(token):
+        return lambda _: checked(called(token))
+    unused = [token]
+
+    def use(_: httpx.Client) -> str:
+        if unused:
+            return checked(unused.pop())
+        raise AirflowRefusedError(
+            "Airflow does not accept the token that it was given, or does not any more. Give the "
+            "recipe a function that gets one, or a `username` and a `password`: that can be asked again."
+        )
+
+    return use
 
 
 def logging_in(username: str, password: str) -> NewToken:
