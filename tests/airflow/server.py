@@ -34,6 +34,18 @@ WORKERS = 4
 USERS = {"op": "may-start-runs", "viewer": "may-look"}
 """Passwords by user; each has the role of the same name."""
 
+HOW_LONG_TO_WAIT = """
+import sys
+
+connect_args = {"timeout": 3.0 if "api-server" in sys.argv else 120.0}
+"""
+"""Seconds that Airflow's parts wait for each other's changes of the database.
+
+They wait for long, and do not break off: this machine may be busy. But the API server may wait for
+itself: its event loop for a thread of its own, which has begun to change something and needs the
+event loop in order to go on. It is to give up, and be asked again.
+"""
+
 
 class AirflowServer:
     """An Airflow that can be stopped and started again.
@@ -51,6 +63,8 @@ class AirflowServer:
         for directory in (self.dags, self.storage):
             directory.mkdir()
         (home / "passwords.json").write_text(json.dumps(USERS))
+        (home / "config").mkdir()
+        (home / "config" / "how_long_to_wait.py").write_text(HOW_LONG_TO_WAIT)
         self.ports = free_ports(3)
         self.url = f"http://127.0.0.1:{self.ports[0]}"
         self._session = 0
@@ -137,18 +151,25 @@ class AirflowServer:
                 "trigger_log_server_port": trigger_logs,
                 "logging_level": "WARNING",
             },
-            # Its parts wait for each other, and do not break off: this machine may be busy.
-            "database": {"sql_alchemy_conn": f"sqlite:///{self.home}/airflow.db?timeout=120"},
-            "workers": {"execution_api_timeout": "120"},
+            "database": {
+                "sql_alchemy_conn": f"sqlite:///{self.home}/airflow.db",
+                "sql_alchemy_connect_args": "how_long_to_wait.connect_args",
+                "sql_alchemy_connect_args_async": "how_long_to_wait.connect_args",
+            },
+            "workers": {
+                "execution_api_timeout": "120",
+                "max_failed_heartbeats": "10",
+                "min_heartbeat_interval": "2",  # after which a task hears that it is to end
+            },
             # It is to notice in seconds what it otherwise notices in minutes.
             "scheduler": {
                 "scheduler_idle_sleep_time": "0.2",
                 "job_heartbeat_sec": "2",
                 "scheduler_health_check_threshold": "20",
                 "orphaned_tasks_check_interval": "5",
-                "task_instance_heartbeat_sec": "2",
-                "task_instance_heartbeat_timeout": "30",
-                "task_instance_heartbeat_timeout_detection_interval": "3",
+                # But tasks that say nothing for a while: of two of them the scheduler dies, since it
+                # waits for a lock of sqlite's that it has itself.
+                "task_instance_heartbeat_timeout": "3600",
             },
         }
         return {
