@@ -145,7 +145,12 @@ class AirflowServer:
             },
             "api": {"host": "127.0.0.1", "port": api, "base_url": self.url, "workers": "1"},
             "api_auth": {"jwt_expiration_time": str(TOKENS), "jwt_leeway": "0"},
-            "dag_processor": {"refresh_interval": "2", "parsing_processes": "1"},
+            # It is to find its DAGs soon, and need not look at them again.
+            "dag_processor": {
+                "refresh_interval": "2",
+                "parsing_processes": "1",
+                "min_file_process_interval": "3600",
+            },
             "logging": {
                 "worker_log_server_port": logs,
                 "trigger_log_server_port": trigger_logs,
@@ -159,11 +164,11 @@ class AirflowServer:
             "workers": {
                 "execution_api_timeout": "120",
                 "max_failed_heartbeats": "10",
-                "min_heartbeat_interval": "2",  # after which a task hears that it is to end
+                "min_heartbeat_interval": "1",  # after which a task hears that it is to end
             },
             # It is to notice in seconds what it otherwise notices in minutes.
             "scheduler": {
-                "scheduler_idle_sleep_time": "0.2",
+                "scheduler_idle_sleep_time": "0.1",
                 "job_heartbeat_sec": "2",
                 "scheduler_health_check_threshold": "20",
                 "orphaned_tasks_check_interval": "5",

@@ -150,6 +150,21 @@ def test_a_token_that_is_late_is_waited_for(answers: Answers, tmp_path: Path) ->
     assert next(tokens, None) is None
 
 
+def test_a_token_that_is_all_there_is_ends_what_is_pending(
+    answers: Answers, manager: Manager
+) -> None:
+    """
+    What was started is lost when it expires, and nothing is taken any more.
+    """
+    answers.to_come = [STARTED, tasks("running"), WELL, (401, {"detail": "expired"})]
+    executor = AirflowExecutor(manager)
+    error = executor.submit(echo, 1).exception()
+    assert isinstance(error, WorkerLostError)
+    assert "does not accept the token" in str(error)
+    with pytest.raises(ExecutorBrokenError, match="token"):
+        executor.submit(echo, 2)
+
+
 def test_what_has_ended_is_not_lost_with_airflow(
     answers: Answers, manager: Manager, tmp_path: Path
 ) -> None:
