@@ -22,11 +22,15 @@ from typing import Any
 import httpx
 import psutil
 
+from amltk.airflow.tokens import LOGIN
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 300.0
 """Seconds that Airflow may take for something: to start takes it ten, and more on a busy machine."""
 TOKENS = 6
-"""Seconds for which a token is valid."""
+"""Seconds for which a token is valid that was got at `SHORT_LIVED`."""
+SHORT_LIVED = "/auth/token/cli"
+"""Where Airflow gives tokens of which it can be told how long they are valid, apart from others."""
 DAGS = ("amltk", "search")
 """The DAGs that it is to find."""
 WORKERS = 4
@@ -37,7 +41,7 @@ USERS = {"op": "may-start-runs", "viewer": "may-look"}
 HOW_LONG_TO_WAIT = """
 import sys
 
-connect_args = {"timeout": 3.0 if "api-server" in sys.argv else 120.0}
+connect_args = {"timeout": 1.0 if "api-server" in sys.argv else 120.0}
 """
 """Seconds that Airflow's parts wait for each other's changes of the database.
 
@@ -104,17 +108,20 @@ class AirflowServer:
         except httpx.TransportError:
             return False
 
-    def token(self, user: str = "op") -> str:
+    def token(self, user: str = "op", path: str = LOGIN) -> str:
         """A token for one of the users."""
         said = {"username": user, "password": USERS[user]}
-        token: str = httpx.post(f"{self.url}/auth/token", json=said).json()["access_token"]
+        token: str = httpx.post(f"{self.url}{path}", json=said, timeout=30).json()["access_token"]
         return token
 
     def ask(self, method: str, path: str, **content: Any) -> httpx.Response:
-        """Ask its REST API something."""
+        """Ask its REST API something, until it can answer."""
         headers = {"authorization": f"Bearer {self.token()}"}
         url = f"{self.url}/api/v2{path}"
-        return httpx.request(method, url, headers=headers, json=content or None, timeout=30)
+        while True:
+            said = httpx.request(method, url, headers=headers, json=content or None, timeout=30)
+            if not said.is_server_error:
+                return said
 
     def runs(self) -> dict[str, str]:
         """The runs of amltk's DAG that it knows, with their states."""
@@ -144,7 +151,7 @@ class AirflowServer:
                 "simple_auth_manager_passwords_file": str(self.home / "passwords.json"),
             },
             "api": {"host": "127.0.0.1", "port": api, "base_url": self.url, "workers": "1"},
-            "api_auth": {"jwt_expiration_time": str(TOKENS), "jwt_leeway": "0"},
+            "api_auth": {"jwt_cli_expiration_time": str(TOKENS), "jwt_leeway": "0"},
             # It is to find its DAGs soon, and need not look at them again.
             "dag_processor": {
                 "refresh_interval": "2",
@@ -163,6 +170,9 @@ class AirflowServer:
             },
             "workers": {
                 "execution_api_timeout": "120",
+                "execution_api_retries": "50",
+                "execution_api_retry_wait_min": "0.1",
+                "execution_api_retry_wait_max": "2.0",
                 "max_failed_heartbeats": "10",
                 "min_heartbeat_interval": "1",  # after which a task hears that it is to end
             },

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from amltk.airflow import tokens
 from amltk.airflow.api import AirflowApi
 from amltk.airflow.runs import AirflowCall, Runs, Session
 from amltk.airflow.storage import Storage
@@ -16,7 +17,7 @@ from amltk.backends import Airflow
 from amltk.backends.job import Job
 from amltk.backends.stoppable_future import StoppableFuture
 from amltk.exceptions import ExecutorBrokenError, WorkerLostError
-from tests.airflow.server import TOKENS, AirflowServer, until
+from tests.airflow.server import SHORT_LIVED, TOKENS, AirflowServer, until
 from tests.helpers import Gate, echo, wait_at
 
 pytestmark = pytest.mark.timeout(900)
@@ -72,23 +73,27 @@ def marks_in(log: str) -> list[int]:
 
 
 def test_a_token_that_has_expired_is_replaced(
-    airflow: AirflowServer, recipe: Callable[..., Airflow], tmp_path: Path
+    airflow: AirflowServer,
+    recipe: Callable[..., Airflow],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
     By one that Airflow gives for the password, or that a function gets. Where there is no other one,
     what is pending ends: there is nothing to wait for; and it is said how it could have been.
     """
+    monkeypatch.setattr(tokens, "LOGIN", SHORT_LIVED)
     got: list[str] = []
 
     def get() -> str:
-        got.append(airflow.token())
+        got.append(airflow.token(path=SHORT_LIVED))
         return got[-1]
 
     with (
         Gate(tmp_path / "gate") as gate,
         recipe().open() as one,
         recipe(token=get).open() as other,
-        recipe(token=airflow.token()).open() as last,
+        recipe(token=airflow.token(path=SHORT_LIVED)).open() as last,
     ):
         futures = [executor.submit(wait_at, gate.path) for executor in (one, other)]
         until(lambda: all(future.running() for future in futures))

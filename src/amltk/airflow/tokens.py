@@ -20,6 +20,9 @@ __all__ = ["NewToken", "from_user", "logging_in"]
 NewToken: TypeAlias = Callable[[httpx.Client], str]
 """Gets a token that is valid now."""
 
+LOGIN = "/auth/token"
+"""Where Airflow gives tokens."""
+
 NOT_FOUND = 404
 
 
@@ -44,7 +47,7 @@ def logging_in(username: str, password: str) -> NewToken:
     """Ask Airflow itself for a token, as can be done where its auth manager knows passwords."""
 
     def log_in(client: httpx.Client) -> str:
-        response = client.post("/auth/token", json={"username": username, "password": password})
+        response = client.post(LOGIN, json={"username": username, "password": password})
         if response.status_code == NOT_FOUND:
             raise AirflowRefusedError(
                 f"The auth manager of the Airflow at {client.base_url} gives no tokens for "
