@@ -70,8 +70,8 @@ def recipe(airflow: AirflowServer) -> Callable[..., Airflow]:
 
 @pytest.fixture
 def executor(recipe: Callable[..., Airflow]) -> Generator[AirflowExecutor]:
-    """An executor in that Airflow."""
-    with recipe().open() as executor:
+    """An executor in that Airflow, which does not wait until it could delete its runs."""
+    with recipe(keep_runs=True).open() as executor:
         yield executor
 
 

@@ -22,17 +22,33 @@ from typing import Any
 import httpx
 import psutil
 
+from amltk.airflow.tokens import LOGIN
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 300.0
 """Seconds that Airflow may take for something: to start takes it ten, and more on a busy machine."""
 TOKENS = 6
-"""Seconds for which a token is valid."""
+"""Seconds for which a token is valid that was got at `SHORT_LIVED`."""
+SHORT_LIVED = "/auth/token/cli"
+"""Where Airflow gives tokens of which it can be told how long they are valid, apart from others."""
 DAGS = ("amltk", "search")
 """The DAGs that it is to find."""
 WORKERS = 4
 """Calls that it computes at a time."""
 USERS = {"op": "may-start-runs", "viewer": "may-look"}
 """Passwords by user; each has the role of the same name."""
+
+HOW_LONG_TO_WAIT = """
+import sys
+
+connect_args = {"timeout": 1.0 if "api-server" in sys.argv else 120.0}
+"""
+"""Seconds that Airflow's parts wait for each other's changes of the database.
+
+They wait for long, and do not break off: this machine may be busy. But the API server may wait for
+itself: its event loop for a thread of its own, which has begun to change something and needs the
+event loop in order to go on. It is to give up, and be asked again.
+"""
 
 
 class AirflowServer:
@@ -51,6 +67,8 @@ class AirflowServer:
         for directory in (self.dags, self.storage):
             directory.mkdir()
         (home / "passwords.json").write_text(json.dumps(USERS))
+        (home / "config").mkdir()
+        (home / "config" / "how_long_to_wait.py").write_text(HOW_LONG_TO_WAIT)
         self.ports = free_ports(3)
         self.url = f"http://127.0.0.1:{self.ports[0]}"
         self._session = 0
@@ -90,17 +108,20 @@ class AirflowServer:
         except httpx.TransportError:
             return False
 
-    def token(self, user: str = "op") -> str:
+    def token(self, user: str = "op", path: str = LOGIN) -> str:
         """A token for one of the users."""
         said = {"username": user, "password": USERS[user]}
-        token: str = httpx.post(f"{self.url}/auth/token", json=said).json()["access_token"]
+        token: str = httpx.post(f"{self.url}{path}", json=said, timeout=30).json()["access_token"]
         return token
 
     def ask(self, method: str, path: str, **content: Any) -> httpx.Response:
-        """Ask its REST API something."""
+        """Ask its REST API something, until it can answer."""
         headers = {"authorization": f"Bearer {self.token()}"}
         url = f"{self.url}/api/v2{path}"
-        return httpx.request(method, url, headers=headers, json=content or None, timeout=30)
+        while True:
+            said = httpx.request(method, url, headers=headers, json=content or None, timeout=30)
+            if not said.is_server_error:
+                return said
 
     def runs(self) -> dict[str, str]:
         """The runs of amltk's DAG that it knows, with their states."""
@@ -130,25 +151,40 @@ class AirflowServer:
                 "simple_auth_manager_passwords_file": str(self.home / "passwords.json"),
             },
             "api": {"host": "127.0.0.1", "port": api, "base_url": self.url, "workers": "1"},
-            "api_auth": {"jwt_expiration_time": str(TOKENS), "jwt_leeway": "0"},
-            "dag_processor": {"refresh_interval": "2", "parsing_processes": "1"},
+            "api_auth": {"jwt_cli_expiration_time": str(TOKENS), "jwt_leeway": "0"},
+            # It is to find its DAGs soon, and need not look at them again.
+            "dag_processor": {
+                "refresh_interval": "2",
+                "parsing_processes": "1",
+                "min_file_process_interval": "3600",
+            },
             "logging": {
                 "worker_log_server_port": logs,
                 "trigger_log_server_port": trigger_logs,
                 "logging_level": "WARNING",
             },
-            # Its parts wait for each other, and do not break off: this machine may be busy.
-            "database": {"sql_alchemy_conn": f"sqlite:///{self.home}/airflow.db?timeout=120"},
-            "workers": {"execution_api_timeout": "120"},
+            "database": {
+                "sql_alchemy_conn": f"sqlite:///{self.home}/airflow.db",
+                "sql_alchemy_connect_args": "how_long_to_wait.connect_args",
+                "sql_alchemy_connect_args_async": "how_long_to_wait.connect_args",
+            },
+            "workers": {
+                "execution_api_timeout": "120",
+                "execution_api_retries": "50",
+                "execution_api_retry_wait_min": "0.1",
+                "execution_api_retry_wait_max": "2.0",
+                "max_failed_heartbeats": "10",
+                "min_heartbeat_interval": "1",  # after which a task hears that it is to end
+            },
             # It is to notice in seconds what it otherwise notices in minutes.
             "scheduler": {
-                "scheduler_idle_sleep_time": "0.2",
+                "scheduler_idle_sleep_time": "0.1",
                 "job_heartbeat_sec": "2",
                 "scheduler_health_check_threshold": "20",
                 "orphaned_tasks_check_interval": "5",
-                "task_instance_heartbeat_sec": "2",
-                "task_instance_heartbeat_timeout": "30",
-                "task_instance_heartbeat_timeout_detection_interval": "3",
+                # But tasks that say nothing for a while: of two of them the scheduler dies, since it
+                # waits for a lock of sqlite's that it has itself.
+                "task_instance_heartbeat_timeout": "3600",
             },
         }
         return {

@@ -93,6 +93,29 @@ def test_it_is_a_command(tmp_path: Path) -> None:
     assert (tmp_path / NAME).exists()
 
 
+def test_the_executor_is_imported_when_it_is_asked_for() -> None:
+    """
+    The package alone, which the command is part of, loads none of what talks to Airflow.
+    """
+    code = (
+        "import sys, amltk, amltk.airflow, amltk.backends; print(*sys.modules)\n"
+        "from amltk.airflow import AirflowExecutor; print(AirflowExecutor.__name__)"
+    )
+    source = str(Path(amltk.airflow.__file__).parents[2])
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": source},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded, name = ran.stdout.splitlines()
+    assert not {"httpx", "fsspec", "cloudpickle"} & set(loaded.split())
+    assert name == "AirflowExecutor"
+    with pytest.raises(AttributeError, match="no attribute 'Executor'"):
+        getattr(amltk.airflow, "Executor")  # noqa: B009 - checkers would refuse it
+
+
 def test_both_sides_agree() -> None:
     """
     The file that Airflow runs cannot import from amltk what it shares with it.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from amltk.airflow import tokens
 from amltk.airflow.api import AirflowApi
 from amltk.airflow.runs import AirflowCall, Runs, Session
 from amltk.airflow.storage import Storage
@@ -16,7 +17,7 @@ from amltk.backends import Airflow
 from amltk.backends.job import Job
 from amltk.backends.stoppable_future import StoppableFuture
 from amltk.exceptions import ExecutorBrokenError, WorkerLostError
-from tests.airflow.server import TOKENS, AirflowServer, until
+from tests.airflow.server import SHORT_LIVED, TOKENS, AirflowServer, until
 from tests.helpers import Gate, echo, wait_at
 
 pytestmark = pytest.mark.timeout(900)
@@ -72,45 +73,41 @@ def marks_in(log: str) -> list[int]:
 
 
 def test_a_token_that_has_expired_is_replaced(
-    airflow: AirflowServer, recipe: Callable[..., Airflow], tmp_path: Path
+    airflow: AirflowServer,
+    recipe: Callable[..., Airflow],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
-    By one that Airflow gives for the password, or that a function gets.
+    By one that Airflow gives for the password, or that a function gets. Where there is no other one,
+    what is pending ends: there is nothing to wait for; and it is said how it could have been.
     """
+    monkeypatch.setattr(tokens, "LOGIN", SHORT_LIVED)
     got: list[str] = []
 
     def get() -> str:
-        got.append(airflow.token())
+        got.append(airflow.token(path=SHORT_LIVED))
         return got[-1]
 
     with (
         Gate(tmp_path / "gate") as gate,
         recipe().open() as one,
         recipe(token=get).open() as other,
+        recipe(token=airflow.token(path=SHORT_LIVED)).open() as last,
     ):
         futures = [executor.submit(wait_at, gate.path) for executor in (one, other)]
-        gate.hold()
-        time.sleep(TOKENS + 1)
+        until(lambda: all(future.running() for future in futures))
+        expired = time.monotonic() + TOKENS + 1
+        error = last.submit(wait_at, gate.path).exception()
+        assert isinstance(error, ExecutorBrokenError)
+        assert "does not accept the token" in str(error)
+        with pytest.raises(ExecutorBrokenError, match="token"):
+            last.submit(echo, 1)
+        time.sleep(max(0.0, expired - time.monotonic()))
         assert not any(future.done() for future in futures)
         gate.let_go()
         assert [future.result() for future in futures] == ["", ""]
     assert len(got) > 1
-
-
-def test_a_token_that_cannot_be_replaced_ends_what_is_pending(
-    airflow: AirflowServer, recipe: Callable[..., Airflow], tmp_path: Path
-) -> None:
-    """
-    There is nothing to wait for; and it is said how it could have been.
-    """
-    with Gate(tmp_path / "gate") as gate, recipe(token=airflow.token()).open() as executor:
-        future = executor.submit(wait_at, gate.path)
-        error = future.exception()
-        assert isinstance(error, WorkerLostError)
-        assert "does not accept the token" in str(error)
-        with pytest.raises(ExecutorBrokenError, match="token"):
-            executor.submit(echo, 1)
-        gate.let_go()
 
 
 class Clock:

@@ -15,7 +15,8 @@ from typing import Any, ClassVar, NamedTuple, Self, assert_type
 from typing_extensions import TypeVar, override
 
 from amltk import CallLimiter, Emitter, Event, Scheduler, Subscriber, Task, TaskPlugin
-from amltk.backends import HTCondor, Loky, Processes, Sequential, Slurm, Threads
+from amltk.airflow import AirflowExecutor
+from amltk.backends import Airflow, HTCondor, Loky, Processes, Sequential, Slurm, Threads
 from amltk.exceptions import (
     CpuTimeoutException,
     MemoryLimitException,
@@ -442,6 +443,9 @@ assert_type(Scheduler.with_htcondor(4, disk="4 GB", job_extra_directives={"a": "
 assert_type(Scheduler.with_oar(4, memory_per_core_property_name="memcore"), Scheduler)
 assert_type(Mine.with_dask_jobqueue("slurm", 4, cores=2, account="me"), Mine)
 assert_type(Scheduler.with_dask_jobqueue("oar", n_workers=4, project="p"), Scheduler)
+assert_type(Mine.with_airflow("https://there", "s3://calls", token=lambda: "abc"), Mine)
+assert_type(Scheduler.with_airflow("http://a", "/c", username="me", password="word"), Scheduler)
+assert_type(Airflow("http://there", "/calls", token="abc").open(), AirflowExecutor)
 assert_type(Slurm(4, security=False, job_script_prologue=["module load python"]).job_script(), str)
 assert_type(HTCondor(4).disk, str | None)
 Scheduler(Elsewhere("here"))

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self, assert_type
 from typing_extensions import override
 
 from amltk import CallLimiter, Emitter, Event, Scheduler, Task, TaskPlugin
+from amltk import airflow as amltk_airflow
 from amltk.backends import PBS, HTCondor, Loky, Processes, Sequential, Slurm, Threads
 from amltk.events import CallbackOptions
 from amltk.exceptions import MemoryLimitException, WallTimeoutException
@@ -242,6 +243,10 @@ Scheduler.with_dask_jobqueue("slrum", 2)  # type: ignore[call-overload]
 Scheduler.with_dask_jobqueue("slurm")  # type: ignore[call-overload]
 Scheduler.with_dask_jobqueue("slurm", 2, querry="short")  # type: ignore[call-overload]
 Scheduler.with_dask_jobqueue("oar", 2, account="me")  # type: ignore[call-overload]
+Scheduler.with_airflow("http://there")  # type: ignore[call-arg]
+Scheduler.with_airflow("http://there", "/calls", tokn="abc")  # type: ignore[call-arg]
+Scheduler.with_airflow("http://there", "/calls", token=5)  # type: ignore[arg-type]
+amltk_airflow.AirflowExecuter  # type: ignore[attr-defined]
 Scheduler()  # type: ignore[call-arg]
 Scheduler("processes")  # type: ignore[arg-type]
 Scheduler(Processes)  # type: ignore[arg-type]

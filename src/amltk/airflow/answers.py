@@ -19,6 +19,7 @@ __all__ = [
     "AirflowRefusedError",
     "AirflowUnreachableError",
     "content",
+    "detail",
     "is_table",
     "is_unauthorized",
     "judged",

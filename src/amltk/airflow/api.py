@@ -12,7 +12,9 @@ import httpx
 
 from amltk.airflow.answers import (
     AirflowRefusedError,
+    AirflowUnreachableError,
     content,
+    detail,
     is_table,
     is_unauthorized,
     judged,
@@ -157,6 +159,10 @@ class AirflowApi:
             if is_unauthorized(response):  # most likely the token has expired
                 self._log_in()
                 response = self._client.request(method, path, json=body, params=params)
+            if is_unauthorized(response):
+                raise AirflowUnreachableError(
+                    f"Airflow does not accept the token that was got for it: {detail(response)}"
+                )
         return judged(response)
 
     def _log_in(self) -> None:

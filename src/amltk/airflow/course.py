@@ -78,6 +78,11 @@ class Course:
             return f"its task in Airflow ended as {self.state!r}, begun by {found.started}"
         if self.state == "deleted":
             return "its run was deleted from Airflow"
+        if self.state == "success":
+            return (
+                "its task in Airflow ended well, but what came of it is not in the storage: was "
+                "something removed there?"
+            )
         if self.state == "skipped":
             return (
                 "its task in Airflow was skipped. Either somebody has ended its run, or the worker "

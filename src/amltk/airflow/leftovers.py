@@ -54,10 +54,11 @@ class Leftovers:
         """When there is something to do, or `None`."""
         return min((run.due for run in self._runs), default=None)
 
-    def end(self, run_id: str) -> None:
-        """Have a run ended that goes on; before anything else is done."""
+    def end(self, run_id: str, *, has_begun: bool) -> None:
+        """Have a run ended that goes on; one that has begun before anything else is done."""
         if self._allowed:
-            self._runs.appendleft(Leftover(run_id, to_end=True, due=0.0))
+            add = self._runs.appendleft if has_begun else self._runs.append
+            add(Leftover(run_id, to_end=True, due=0.0))
 
     def delete(self, run_id: str) -> None:
         """Have a run deleted that is over, or will be in a moment."""

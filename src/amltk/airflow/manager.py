@@ -24,7 +24,6 @@ from amltk.airflow.storage import Storage
 from amltk.backends.job import Job
 from amltk.backends.payload import said
 from amltk.backends.stoppable_future import StoppableFuture
-from amltk.callbacks import name_of
 from amltk.exceptions import ExecutorBrokenError
 
 __all__ = ["Manager"]
@@ -33,7 +32,6 @@ logger: logging.Logger = logging.getLogger("amltk")
 
 TIDYING, TIDYING_AT_ONCE = 15.0, 5.0
 """Seconds that tidying up may take in the end, and if nobody wants to wait. The rest then stays."""
-
 
 TRIES_UNTIL_SAID = 4
 """Requests without an answer until the log says so; some are nothing to speak of."""
@@ -209,10 +207,7 @@ class Manager:
             self.broken = why
             self._shut = True
             queue, self._queue = self._queue, deque()
-        self._runs.lose_all(why)
-        for call in queue:
-            name = name_of(call.job.function)
-            call.settle(ExecutorBrokenError(f"{name}() was not computed: {why}"))
+        self._runs.give_up(queue, why)
 
     def _close(self) -> None:
         for call in self._queue:

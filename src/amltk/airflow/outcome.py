@@ -13,12 +13,9 @@ __all__ = ["unpack"]
 
 def unpack(packed: bytes) -> tuple[BaseException | None, Any]:
     """The exception, or `None` and the result, that are in the file `outcome` of a box."""
-    kind, value, trace = pickle.loads(packed)
-    if kind == "unsendable":
-        error: Any = NotPicklableError(value.decode())
-        return (come_from(error, trace) if trace else error), None
     try:
-        content = pickle.loads(value)
+        kind, value, trace = pickle.loads(packed)
+        content = NotPicklableError(value.decode()) if kind == "unsendable" else pickle.loads(value)
     except BaseException as failure:  # noqa: BLE001
         unreadable = NotPicklableError(
             f"What came of the call in Airflow cannot be unpickled here: {said(failure)}. What it "
@@ -26,4 +23,6 @@ def unpack(packed: bytes) -> tuple[BaseException | None, Any]:
         )
         unreadable.__cause__ = failure
         return unreadable, None
-    return (come_from(content, trace), None) if kind == "raised" else (None, content)
+    if kind == "result":
+        return None, content
+    return (come_from(content, trace) if trace else content), None

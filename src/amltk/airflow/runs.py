@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,12 +22,12 @@ from amltk.airflow.course import Course
 from amltk.airflow.leftovers import Leftovers
 from amltk.airflow.outcome import unpack
 from amltk.airflow.rhythm import until_next_look
-from amltk.airflow.storage import Storage
+from amltk.airflow.storage import NOTHING, Storage
 from amltk.backends.job import Job
 from amltk.backends.payload import pack_call, said
 from amltk.backends.stoppable_future import StoppableFuture
 from amltk.callbacks import name_of
-from amltk.exceptions import BackendUnavailableError, WorkerLostError
+from amltk.exceptions import BackendUnavailableError, ExecutorBrokenError, WorkerLostError
 
 __all__ = ["AirflowCall", "Runs", "Session"]
 
@@ -141,7 +141,7 @@ class Runs:
         self._live.pop(call.run_id, None)
         if call.box is not None:
             self._storage.remove(call.key)
-            self.leftovers.end(call.run_id)
+            self.leftovers.end(call.run_id, has_begun=call.course.has_begun)
 
     def drop_cancelled(self) -> None:
         """Stop what somebody has cancelled."""
@@ -177,16 +177,21 @@ class Runs:
         for call in [call for call in self._live.values() if call.course.to_collect]:
             self._collect(call)
 
-    def lose_all(self, why: str) -> None:
-        """Give up what is going on."""
-        for call in self._live.values():
-            call.settle(self._loss(call, why))
+    def give_up(self, queue: Iterable[AirflowCall], why: str) -> None:
+        """Settle all calls, with what came of them if that is there already.
+
+        Args:
+            queue: Calls of which nobody knows that they have a run.
+            why: What is wrong with Airflow.
+        """
+        for call in (*self._live.values(), *queue):
+            call.settle(*self._last_word(call, why))
         self.abandon_all()
 
     def abandon_all(self) -> None:
         """Have nothing go on; the boxes go with the storage."""
         for call in self._live.values():
-            self.leftovers.end(call.run_id)
+            self.leftovers.end(call.run_id, has_begun=call.course.has_begun)
         self._live.clear()
 
     def _warn_unless_it_is_well(self) -> None:
@@ -210,9 +215,10 @@ class Runs:
         return call.box
 
     def _hear(self, call: AirflowCall, state: str | None, now: float) -> None:
+        had_begun = call.course.has_begun
         if call.course.hear(state, now):
             self._last_news = now
-        if call.course.has_begun:
+        if call.course.has_begun and not had_begun:
             call.future.begin()
 
     def _collect(self, call: AirflowCall) -> None:
@@ -230,6 +236,18 @@ class Runs:
             self.leftovers.delete(call.run_id)
         elif (why := call.course.why_lost(found, now)) is not None:
             self._end_as_lost(call, why)
+
+    def _last_word(self, call: AirflowCall, why: str) -> tuple[BaseException | None, Any]:
+        found = NOTHING
+        with suppress(Exception):
+            found = self._storage.look(call.key)
+        if found.outcome is not None:
+            return unpack(found.outcome)
+        # It may have a run though Airflow did not say so: that answer may have been lost.
+        if call.run_id in self._live or found.started is not None:
+            return self._loss(call, why), None
+        name = name_of(call.job.function)
+        return ExecutorBrokenError(f"{name}() was not computed: {why}"), None
 
     def _end_as_lost(self, call: AirflowCall, why: str) -> None:
         # Its run is not deleted: the log there is all that is left of it.

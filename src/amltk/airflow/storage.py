@@ -14,7 +14,7 @@ import fsspec
 
 from amltk.exceptions import BackendNotInstalledError, BackendUnavailableError
 
-__all__ = ["Found", "Storage"]
+__all__ = ["NOTHING", "Found", "Storage"]
 
 
 class Found(NamedTuple):
@@ -24,6 +24,10 @@ class Found(NamedTuple):
     """What came of the call, if that is there."""
     started: str | None
     """Who began to compute it, if somebody did."""
+
+
+NOTHING = Found(None, None)
+"""What is in the box of a call that nobody has begun, and where there is no box."""
 
 
 class Storage:

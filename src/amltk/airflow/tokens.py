@@ -20,19 +20,34 @@ __all__ = ["NewToken", "from_user", "logging_in"]
 NewToken: TypeAlias = Callable[[httpx.Client], str]
 """Gets a token that is valid now."""
 
+LOGIN = "/auth/token"
+"""Where Airflow gives tokens."""
+
 NOT_FOUND = 404
 
 
 def from_user(token: str | Callable[[], str]) -> NewToken:
-    """Use a token that we were given, or a function that gets one."""
-    return lambda _: checked(token if isinstance(token, str) else called(token))
+    """Use a token that we were given, as long as it lasts, or a function that gets one."""
+    if callable(token):
+        return lambda _: checked(called(token))
+    unused = [token]
+
+    def use(_: httpx.Client) -> str:
+        if unused:
+            return checked(unused.pop())
+        raise AirflowRefusedError(
+            "Airflow does not accept the token that it was given, or does not any more. Give the "
+            "recipe a function that gets one, or a `username` and a `password`: that can be asked again."
+        )
+
+    return use
 
 
 def logging_in(username: str, password: str) -> NewToken:
     """Ask Airflow itself for a token, as can be done where its auth manager knows passwords."""
 
     def log_in(client: httpx.Client) -> str:
-        response = client.post("/auth/token", json={"username": username, "password": password})
+        response = client.post(LOGIN, json={"username": username, "password": password})
         if response.status_code == NOT_FOUND:
             raise AirflowRefusedError(
                 f"The auth manager of the Airflow at {client.base_url} gives no tokens for "
