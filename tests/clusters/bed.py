@@ -93,7 +93,7 @@ class Bed(ABC):
         prologue = [f"export PYTHONPATH={path}", *options.pop("job_script_prologue", ())]
         size = {"cores": 1, "memory": "500 MB", "interface": "lo", "nanny": False}
         make: Callable[..., JobQueue] = self.recipe
-        said = {"job_script_prologue": prologue, **size, **self.options, **options}
+        said: dict[str, Any] = {"job_script_prologue": prologue, **size, **self.options, **options}
         return make(n_workers, **said)
 
     @classmethod

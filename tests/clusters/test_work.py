@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+from contextlib import AbstractContextManager
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from amltk import Scheduler
+from amltk.backends.jobqueue import JobQueue
+from amltk.backends.jobqueue.checks import is_mapping
 from amltk.exceptions import ExecutorBrokenError, WorkerLostError
 from amltk.scheduling import ExitCode
 from tests.clusters.bed import Bed
 from tests.clusters.work import tell_and_wait, variable
-from tests.helpers import Boom, Gate, echo, fail, future_of, wait_at
+from tests.helpers import Boom, Gate, echo, fail, future_of, program, wait_at
 
 SOON = 10.0
 """Seconds after which it is known at the latest that a job is gone, also on a busy machine."""
@@ -36,7 +44,7 @@ def test_results_and_exceptions_come_from_jobs(cluster: Bed) -> None:
     scheduler.on_start.add(lambda: [echoing(n) for n in range(10)], failing)
     scheduler.on_start.add(lambda: asking(cluster.job_variable))
     echoing.on_result.add(lambda _, result: results.append(result))
-    asking.on_result.add(lambda *_: jobs.update(job.id for job in cluster.unfinished()))
+    asking.on_result.add(lambda _, __: jobs.update(job.id for job in cluster.unfinished()))
     asking.on_result.add(lambda _, job: jobs.remove(job))
     ended = scheduler.run(on_exception={Boom: "ignore"})
     assert ended.code is ExitCode.EXHAUSTED
@@ -101,6 +109,60 @@ def test_a_run_that_does_not_wait_leaves_no_job(cluster: Bed, gate: Gate) -> Non
     assert scheduler.run(wait=False).code is ExitCode.STOPPED
     assert scheduler.event_counts[Scheduler.FUTURE_CANCELLED] == 1
     cluster.wait_until(lambda: not cluster.unfinished(), "no job is left", cluster.cancels_in)
+
+
+PROGRAM = """
+import sys
+from amltk import Scheduler
+from amltk.backends import load
+
+
+def wait_at(gate):
+    with open(gate) as pipe:
+        pipe.read()
+
+
+if __name__ == "__main__":
+    scheduler = Scheduler(load(sys.argv[1]))
+    scheduler.on_start.add(lambda: scheduler.submit(wait_at, sys.argv[2]))
+    scheduler.run()
+"""
+
+
+def program_on(
+    recipe: JobQueue, folder: Path, gate: Gate
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    """A program that reads the recipe from a file, and has a call wait at the gate."""
+    file = folder / "backend.toml"
+    file.write_text(toml_of(recipe))
+    return program(folder / "script.py", PROGRAM, str(file), gate.path)
+
+
+def toml_of(recipe: JobQueue) -> str:
+    said = {each.name: getattr(recipe, each.name) for each in fields(recipe)}
+    lines = [f"{name} = {as_toml(value)}" for name, value in said.items() if value is not None]
+    return "\n".join([f'backend = "{type(recipe).__name__.lower()}"', *lines])
+
+
+def as_toml(value: object) -> str:
+    """What TOML and JSON write alike, and tables."""
+    if not is_mapping(value):
+        return json.dumps(value)
+    return f"{{{', '.join(f'{json.dumps(k)} = {json.dumps(v)}' for k, v in value.items())}}}"
+
+
+def test_ctrl_c_leaves_no_job(cluster: Bed, tmp_path: Path, gate: Gate) -> None:
+    """
+    A program that was told by a file where to work has ended its jobs by the time that it has ended
+    itself.
+    """
+    recipe = cluster.jobs_for(cluster.cores + 1, adaptive=False)
+    with program_on(recipe, tmp_path, gate) as process:
+        gate.hold()
+        os.killpg(process.pid, signal.SIGINT)
+        _, complaints = process.communicate(timeout=60)
+        cluster.wait_until(lambda: not cluster.unfinished(), "no job is left", cluster.cancels_in)
+    assert complaints.rstrip().endswith("KeyboardInterrupt")
 
 
 def test_jobs_that_die_before_their_worker_is_there_are_an_error(cluster: Bed) -> None:

@@ -7,6 +7,7 @@ each job has a file `N.job` there, and what stands in these files has it behave 
     hold        jobs wait, for this reason, until the file is gone and somebody submits or asks
     deaf        `squeue` fails
     slow        submissions take so many seconds to say that the job was taken
+    tired       cancelling takes so many seconds; while somebody waits, there is a file `cancelling`
 """
 
 from __future__ import annotations
@@ -180,6 +181,8 @@ def main(directory: Path, command: str, arguments: Sequence[str]) -> int:
         say("\n".join(f"{job.number}.0 {1 if job.pid is None else 2}" for job in shim.left()))
         return 0
     if command in CANCEL:
+        (directory / "cancelling").touch()
+        time.sleep(float(shim.said("tired") or 0))
         for argument in arguments:
             shim.cancel(int(argument.partition(".")[0]))
         return 0

@@ -29,6 +29,12 @@ import_jobqueue()
 DEPRECATED = {"extra", "env_extra", "job_extra", "header_skip"}
 """What dask-jobqueue warns about; `project` as well where there is an `account`."""
 
+NEEDED: dict[type[JobQueue], dict[str, str]] = {
+    HTCondor: {"disk": "1 GB"},
+    OAR: {"memory_per_core_property_name": "memcore"},
+}
+"""What some of its classes want to be told."""
+
 OF_THE_RUN = {"scheduler", "asynchronous", "loop", "job_cls"}
 """What is said by the run itself: who the workers work for, where it lives, who the manager is."""
 
@@ -61,6 +67,21 @@ def test_there_is_a_field_for_each_keyword(recipe: type[JobQueue]) -> None:
     wanted = known - deprecated - OF_THE_RUN - REFUSED_BY_DASK
     fields = {field.name for field in dataclasses.fields(recipe)}
     assert fields == wanted | OURS
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
+def test_what_has_no_field_is_deprecated(recipe: type[JobQueue]) -> None:
+    """
+    dask-jobqueue itself warns of each keyword that is left out.
+    """
+    known = set(keywords_of_dask(recipe))
+    deprecated = DEPRECATED | ({"project"} if "account" in known else set[str]())
+    size: dict[str, Any] = {"cores": 1, "memory": "1 GB", **NEEDED.get(recipe, {})}
+    make: Any = recipe(1).job_type()
+    for name in sorted(known & deprecated):
+        value: object = "x" if name == "project" else {} if recipe is HTCondor else ["x"]
+        with pytest.warns(FutureWarning, match=f"{name} has been renamed"):
+            make("tcp://here:1", "w0", **size, **{name: value})
 
 
 def test_what_jobs_are_not_made_with_is_known() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from amltk import Scheduler
 from amltk.backends.dask.executor import DaskExecutor
-from amltk.backends.jobqueue import JobQueue, Slurm, roster
+from amltk.backends.jobqueue import JobQueue, Slurm, desk, roster
 from amltk.exceptions import BackendNotInstalledError
 from amltk.scheduling import ExitCode
 from tests.backends.jobqueue.conftest import small, wait_for
@@ -194,6 +194,39 @@ def test_ctrl_c_ends_the_jobs(shim: Shim, tmp_path: Path) -> None:
     assert complaints.rstrip().endswith("KeyboardInterrupt")
     assert "distributed" not in complaints.replace("distributed/", "")
     assert not shim.left()
+
+
+def test_a_second_ctrl_c_leaves_nothing_either(shim: Shim, tmp_path: Path) -> None:
+    """
+    Neither a job nor credentials, also while a manager takes its time to cancel.
+    """
+    (shim.directory / "tired").write_text("1.5")
+    gate = Gate(tmp_path / "gate")
+    with program(tmp_path / "script.py", PROGRAM, gate.path) as process, gate:
+        gate.hold()
+        os.killpg(process.pid, signal.SIGINT)
+        wait_for((shim.directory / "cancelling").exists)
+        os.killpg(process.pid, signal.SIGINT)
+        _, complaints = process.communicate(timeout=40)
+    assert complaints.rstrip().endswith("KeyboardInterrupt")
+    assert not shim.left()
+
+
+def test_a_submission_that_takes_too_long_is_named(
+    shim: Shim, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    The run does not wait for ever to hear what to cancel, and says so.
+    """
+    monkeypatch.setattr(desk, "LATE", 0.1)
+    (shim.directory / "slow").write_text("30")
+    (shim.directory / "hold").write_text("Priority")
+    with small(Slurm).open() as executor:
+        executor.submit(echo, 1)
+        wait_for(lambda: len(shim.jobs()) == 1)
+        executor.terminate()
+    assert "has not said yet whether it takes the job" in caplog.text
+    shim.cancel(1)
 
 
 # Who may come in.
