@@ -165,6 +165,10 @@ class Bed(ABC):
     def close(self) -> None:
         """End all jobs, and wait until the queue is empty."""
         self.clear()
+        self.wait_until_empty()
+
+    def wait_until_empty(self) -> None:
+        """Wait until all jobs have ended, and their cores are free."""
         self.wait_until(lambda: not self.jobs(), "the queue is empty")
 
     def spawn(self, name: str, *command: str) -> None:

@@ -21,7 +21,7 @@ def test_the_search_runs_on_slurm(cluster: Bed, tmp_path: Path) -> None:
     shown = (ROOT / "examples" / "slurm.toml").read_text()
     file = tmp_path / "slurm.toml"
     file.write_text(f'{shown}\ninterface = "lo"\nshared_temp_directory = "{tmp_path}"\n')
-    said = ["--backend", str(file), "--seconds", "8", "--workers", "2", "--no-display"]
+    said = ["--backend", str(file), "--seconds", "4", "--workers", "2", "--no-display"]
     done = subprocess.run(
         [sys.executable, "-W", "error", "examples/hpo.py", *said],
         cwd=ROOT,

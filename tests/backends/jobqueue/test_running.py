@@ -261,7 +261,7 @@ def test_nobody_gets_in_without_credentials(shim: Shim) -> None:
         assert address.startswith("tls://")
         for security in (None, distributed.Security.temporary()):
             with pytest.raises(OSError):
-                asyncio.run(asking(address, security))
+                asyncio.run(asking(address, security, seconds=1))
         assert "Scheduler" in asyncio.run(asking(address, ours))
         assert executor.submit(echo, 1).result() == 1
 
@@ -272,12 +272,12 @@ def address_of(executor: DaskExecutor) -> str:
     return scheduler.address
 
 
-async def asking(address: str, security: Any) -> str:
+async def asking(address: str, security: Any, seconds: float = 10) -> str:
     """Ask a scheduler what it is."""
     core: Any = importlib.import_module("distributed.core")
     plain = address if security else address.replace("tls", "tcp")
     arguments: dict[str, Any] = security.get_connection_args("client") if security else {}
-    async with core.rpc(plain, timeout=3, connection_args=arguments) as scheduler:
+    async with core.rpc(plain, timeout=seconds, connection_args=arguments) as scheduler:
         said: dict[str, str] = await scheduler.identity()
         return said["type"]
 

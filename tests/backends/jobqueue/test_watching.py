@@ -10,6 +10,7 @@ import pytest
 
 from amltk import Scheduler
 from amltk.backends.jobqueue import JobQueue, Slurm, roster
+from amltk.backends.jobqueue.inquiry import OFTEN
 from amltk.exceptions import ExecutorBrokenError, WorkerLostError
 from amltk.scheduling import Retry
 from tests.backends.jobqueue.conftest import small, wait_for
@@ -203,3 +204,36 @@ def test_a_manager_that_refuses_for_a_while_is_asked_again(
         wait_for(lambda: "back in a minute" in caplog.text)
         (shim.directory / "refuse").unlink()
         assert future.result() == 2
+
+
+def test_a_job_that_the_manager_never_speaks_of_is_not_gone(shim: Shim, tmp_path: Path) -> None:
+    """
+    It may be with another cluster than the one that is asked.
+    """
+    squeue = tmp_path / "shim" / "bin" / "squeue"
+    squeue.write_text("#!/bin/sh\necho '1000|RUNNING|None'\n")
+    (shim.directory / "hold").write_text("Priority")
+    with small(Slurm).open() as executor:
+        future = executor.submit(echo, 1)
+        with pytest.raises(TimeoutError):
+            future.result(timeout=4 * OFTEN)
+        (shim.directory / "hold").unlink()
+        shim.start_those_that_may()
+        assert future.result() == 1
+    assert len(shim.jobs()) == 1
+
+
+def test_a_job_that_leaves_the_queue_has_ended(
+    shim: Shim, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    Also if it could not say so itself: somebody has cancelled it while it waited.
+    """
+    (shim.directory / "hold").write_text("Priority")
+    with small(Slurm).open() as executor:
+        future = executor.submit(echo, 1)
+        wait_for((shim.directory / "named").exists)
+        shim.cancel(1)
+        (shim.directory / "hold").unlink()
+        assert future.result() == 1
+    assert "not in the queue any more" in caplog.text

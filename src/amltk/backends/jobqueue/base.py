@@ -64,7 +64,7 @@ class JobQueue:
     """Number of jobs that stay when there is no work for them."""
     start_timeout: float | None = None
     """Seconds to wait for the first worker, in the queue and starting; if `None`, as long as it
-    takes, with a warning now and then."""
+    takes, with a warning after 15, 30, 60 seconds, and so on."""
     submit_command: str | None = None
     """What to submit with instead of the manager's own command, such as "sbatch --extra"."""
     cancel_command: str | None = None
