@@ -68,9 +68,9 @@ class Bed(ABC):
     """What has to be on the PATH before it can come up."""
     recipe: ClassVar[type[JobQueue]]
     """What amltk calls its jobs."""
-    options: ClassVar[Mapping[str, object]] = {}
+    options: ClassVar[Mapping[str, Any]] = {}
     """What a recipe has to say here, and not elsewhere."""
-    refused: ClassVar[Mapping[str, object]] = {"queue": "nowhere"}
+    refused: ClassVar[Mapping[str, Any]] = {"queue": "nowhere"}
     """What the manager does not take a job with."""
     cores: ClassVar[int]
     """How many jobs of one core run at once."""

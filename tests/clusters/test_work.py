@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from amltk import Scheduler
-from amltk.backends.jobqueue import JobQueue
+from amltk.backends.jobqueue import JobQueue, roster
 from amltk.backends.jobqueue.checks import is_mapping
 from amltk.exceptions import ExecutorBrokenError, WorkerLostError
 from amltk.scheduling import ExitCode
@@ -188,3 +189,19 @@ def test_a_job_that_is_refused_is_an_error(cluster: Bed) -> None:
     """
     with pytest.raises(ExecutorBrokenError, match=r"(?s)has not taken a job: .*nowhere"):
         run_one_call(cluster, **cluster.refused)
+
+
+def test_a_job_that_waits_is_waited_for_until_start_timeout(
+    cluster: Bed,
+    others: Callable[[int], None],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    While others use the cluster a warning names the job, and in the end an error does.
+    """
+    monkeypatch.setattr(roster, "FIRST_NOTE", 1.0)
+    others(cluster.cores)
+    with pytest.raises(ExecutorBrokenError, match=r"start_timeout=3 seconds: job \d+"):
+        run_one_call(cluster, start_timeout=3)
+    assert re.search(r"There are no workers yet, since \d s: job \d+", caplog.text)

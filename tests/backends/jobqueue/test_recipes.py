@@ -119,6 +119,20 @@ def test_a_recipe_prints_what_was_said() -> None:
     assert "<Scheduler on PBS(n_workers=1): " in repr(Scheduler(PBS(1)))
 
 
+def test_a_scheduler_is_made_of_what_a_recipe_is_made_of() -> None:
+    """
+    By the name of the manager in the constructor, or as its first argument.
+    """
+    asked: dict[str, Any] = {"cores": 4, "memory": "6 GB", "submit_command": "submit --extra"}
+    create: Callable[..., Scheduler] = Scheduler.with_dask_jobqueue
+    for name, make in RECIPES.items():
+        recipe = make(n_workers=10, **asked)
+        assert getattr(Scheduler, f"with_{name}")(n_workers=10, **asked).backend == recipe
+        assert create(name, n_workers=10, **asked).backend == recipe
+    with pytest.raises(ValueError, match="Did you mean 'slurm'"):
+        create("slrm", n_workers=1)
+
+
 NONSENSE: list[tuple[Callable[..., object], dict[str, Any], str]] = [
     (Slurm, {"n_workers": 0}, "n_workers=0"),
     (Slurm, {"n_workers": -1}, "n_workers=-1"),
@@ -257,6 +271,7 @@ def test_a_script_can_be_seen_without_a_manager(
     script = recipe.job_script()
     for said in ("module load python", "--lifetime 55m", "--death-timeout 30", "--no-nanny"):
         assert said in script
+    assert "--dashboard-address 127.0.0.1:0" in script
     assert f"--tls-key {tmp_path}/.amltk-jobs-RUN/key.pem" in script
     assert "tls://SCHEDULER" in script
     if make is not HTCondor:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from amltk import Scheduler
@@ -280,6 +281,26 @@ async def asking(address: str, security: Any, seconds: float = 10) -> str:
     async with core.rpc(plain, timeout=seconds, connection_args=arguments) as scheduler:
         said: dict[str, str] = await scheduler.identity()
         return said["type"]
+
+
+def test_nothing_else_is_open(shim: Shim) -> None:
+    """
+    No port of this program but that one, and none of a job without credentials that others reach.
+    """
+    before = listening(psutil.Process())
+    with small(Slurm).open() as executor:
+        executor.submit(echo, 1).result()
+        port = int(address_of(executor).rpartition(":")[2])
+        assert {at for _, at in listening(psutil.Process()) - before} == {port}
+        [job] = shim.left()
+        for worker in psutil.Process(job.pid).children(recursive=True):
+            assert {ip for ip, _ in listening(worker)} == {"127.0.0.1"}
+
+
+def listening(process: psutil.Process) -> set[tuple[str, int]]:
+    """The addresses and ports where a process listens."""
+    connections = process.net_connections("inet")
+    return {(c.laddr.ip, c.laddr.port) for c in connections if c.status == psutil.CONN_LISTEN}
 
 
 def test_without_security_everybody_gets_in(shim: Shim) -> None:

@@ -210,15 +210,16 @@ def test_a_job_that_the_manager_never_speaks_of_is_not_gone(shim: Shim, tmp_path
     """
     It may be with another cluster than the one that is asked.
     """
-    squeue = tmp_path / "shim" / "bin" / "squeue"
-    squeue.write_text("#!/bin/sh\necho '1000|RUNNING|None'\n")
+    squeue = shim.directory / "bin" / "squeue"
+    real = squeue.rename(tmp_path / "squeue")
+    squeue.write_text(f"#!/bin/sh\n{real} > /dev/null\necho '1000|RUNNING|None'\n")
+    squeue.chmod(0o755)
     (shim.directory / "hold").write_text("Priority")
     with small(Slurm).open() as executor:
         future = executor.submit(echo, 1)
         with pytest.raises(TimeoutError):
             future.result(timeout=4 * OFTEN)
         (shim.directory / "hold").unlink()
-        shim.start_those_that_may()
         assert future.result() == 1
     assert len(shim.jobs()) == 1
 
