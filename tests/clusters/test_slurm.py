@@ -288,7 +288,8 @@ def test_the_jobs_of_a_program_that_was_killed_end_by_themselves(
     def all_work() -> bool:
         return [job.state for job in cluster.unfinished()] == ["running"] * 3
 
-    with program_on(cluster.jobs_for(3, adaptive=False), tmp_path, gate) as process:
+    recipe = cluster.jobs_for(3, adaptive=False, death_timeout=10)  # one may not be there yet
+    with program_on(recipe, tmp_path, gate) as process:
         gate.hold()
         cluster.wait_until(all_work, "all jobs run")
         os.killpg(process.pid, signal.SIGKILL)
