@@ -202,6 +202,6 @@ def test_a_job_that_waits_is_waited_for_until_start_timeout(
     """
     monkeypatch.setattr(roster, "FIRST_NOTE", 1.0)
     others(cluster.cores)
-    with pytest.raises(ExecutorBrokenError, match=r"start_timeout=3 seconds: job \d+"):
+    with pytest.raises(ExecutorBrokenError, match=r"start_timeout=3` seconds: job \d+"):
         run_one_call(cluster, start_timeout=3)
     assert re.search(r"There are no workers yet, since \d s: job \d+", caplog.text)

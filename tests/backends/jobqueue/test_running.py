@@ -365,6 +365,30 @@ def test_a_directory_that_cannot_be_made_is_named(shim: Shim) -> None:
         small(Slurm, shared_temp_directory="/no/such/directory").open()
 
 
+def test_a_directory_that_a_script_takes_apart_is_refused(
+    shim: Shim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    At once, and not by jobs that do not find their credentials.
+    """
+    mine = tmp_path / "my work"
+    mine.mkdir()
+    monkeypatch.chdir(mine)
+    with pytest.raises(ValueError, match=r"my work.*shared_temp_directory"):
+        small(Slurm).open()
+    assert not list(mine.iterdir())
+    with small(Slurm, shared_temp_directory=tmp_path).open() as executor:
+        assert executor.submit(echo, 1).result() == 1
+
+
+def test_an_interface_that_there_is_not_is_refused(shim: Shim) -> None:
+    """
+    The error names it, and nothing is left behind.
+    """
+    with pytest.raises(ValueError, match="ib7"):
+        small(Slurm, interface="ib7").open()
+
+
 def test_logs_stay_where_the_user_wants_them(shim: Shim, tmp_path: Path) -> None:
     """
     A `log_directory` is made if need be, and not deleted.

@@ -167,8 +167,9 @@ class JobQueue:
         Raises:
             BackendNotInstalledError: If dask-jobqueue is not installed, or the command that
                 submits jobs.
-            ValueError: If it is not said how big a job is.
-            OSError: If there is no directory for what jobs have to share.
+            ValueError: If it is not said how big a job is, or if the directory for what jobs have
+                to share has a path that no script can name.
+            OSError: If there is no such directory.
         """
         import_jobqueue()
         from amltk.backends.jobqueue.cluster import open_cluster  # noqa: PLC0415
