@@ -190,9 +190,8 @@ def evaluate_alone(trial: Trial, rung: int) -> Evaluation:
     return cross_validate(trial, rung)
 
 
-@cache
 def keep_to_one_core() -> None:
-    """Leave the others alone, for as long as this process lives: it is the scheduler that uses them."""
+    """Leave the others alone: it is the scheduler that uses them. Each thread has to say so itself."""
     threadpool_limits(1)
     # Some hyperparameters are too bad to converge, which the score says well enough.
     warnings.simplefilter("ignore", ConvergenceWarning)

@@ -81,23 +81,13 @@ def test_the_program_shows_the_search_live() -> None:
     assert "all together" in done.stdout.partition("The best configurations")[2]
 
 
-def test_a_file_says_what_evaluates(tmp_path: Path) -> None:
-    """The search is the same, on what the file or the environment names."""
-    file = tmp_path / "backend.toml"
-    file.write_text('backend = "loky"\nmax_workers = 2\n')
-    done = run_program("--seconds", "3", "--backend", str(file), "--workers", "2", "--no-display")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"all together .* \d+\.\d%", done.stdout)
-
-
-def test_the_environment_may_say_what_evaluates(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As with `load()`, unless it is said on the command line."""
+def test_a_file_may_say_what_evaluates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which one is said on the command line, or else by the environment."""
     file = tmp_path / "backend.toml"
     file.write_text('backend = "threads"\nmax_workers = 3\n')
     monkeypatch.setenv("AMLTK_BACKEND", str(file))
     assert hpo.parse([]).backend == Threads(3)
+    assert hpo.parse(["--backend", str(file)]).backend == Threads(3)
     assert hpo.parse(["--backend", "sequential"]).backend == Sequential()
 
 
