@@ -105,6 +105,20 @@ def test_who_waits_for_long_is_told(
     assert "job 1 (PENDING: Priority)" in caplog.text
 
 
+def test_a_job_whose_worker_does_not_come_is_heard(
+    shim: Shim, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    While it goes on, the warning and the error show what it has written until then.
+    """
+    monkeypatch.setattr(roster, "FIRST_NOTE", 1.0)
+    prologue = ["echo there is no way to login1", "exec sleep 100"]
+    with pytest.raises(ExecutorBrokenError, match=r"(?s)start_timeout=3.*no way to login1"):
+        run_one_call(small(Slurm, start_timeout=3, job_script_prologue=prologue))
+    assert "no workers yet" in caplog.text
+    assert "there is no way to login1" in caplog.text.partition("no workers yet")[2]
+
+
 def kill_the_job_of_a_call(shim: Shim, gate: Gate) -> None:
     gate.hold()  # a call is here
     shim.left()[0].end()
