@@ -32,7 +32,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-__all__ = ["SHARES", "Evaluation", "Trial", "cross_validate", "prepare_worker", "random_trials"]
+__all__ = ["SHARES", "Evaluation", "Trial", "cross_validate", "evaluate_alone", "random_trials"]
 
 SHARES = (Fraction(1, 9), Fraction(1, 3), Fraction(1))
 """How much of the images for training a model gets to see, rung by rung."""
@@ -184,8 +184,14 @@ def folds() -> tuple[Split, ...]:
     return tuple((shuffle(train), test) for train, test in splits)
 
 
-def prepare_worker() -> None:
-    """Keep a worker to one core: it is the scheduler that uses them all."""
+def evaluate_alone(trial: Trial, rung: int) -> Evaluation:
+    """The same on one core, wherever a worker may have been started."""
+    keep_to_one_core()
+    return cross_validate(trial, rung)
+
+
+def keep_to_one_core() -> None:
+    """Leave the others alone: it is the scheduler that uses them. Each thread has to say so itself."""
     threadpool_limits(1)
     # Some hyperparameters are too bad to converge, which the score says well enough.
     warnings.simplefilter("ignore", ConvergenceWarning)

@@ -1,6 +1,7 @@
 """A hyperparameter search: the best model for handwritten digits, in a minute, on all cores.
 
     python examples/hpo.py --seconds 60 --backend processes
+    python examples/hpo.py --seconds 600 --backend examples/slurm.toml
 
 Each rung of the ladder (see `asha.py`) is a task. Whenever a worker has evaluated a trial, the
 callback records its score and has the worker go on at once: with the trial that has now earned
@@ -14,25 +15,21 @@ import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from asyncio import Future
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from asha import SuccessiveHalving
-from digits import SHARES, Evaluation, Trial, cross_validate, prepare_worker, random_trials
+from digits import SHARES, Evaluation, Trial, cross_validate, evaluate_alone, random_trials
 from leaderboard import Study, report
 from rich.console import Console
 
 from amltk import Scheduler
-from amltk.backends import Backend, Loky, Processes, Sequential, Threads
+from amltk.backends import Backend, Sequential, load
+from amltk.backends.jobqueue import JobQueue
+from amltk.exceptions import AmltkError
 
 Evaluate = Callable[[Trial, int], Evaluation]
 
-BACKENDS: Mapping[str, Callable[[int], Backend]] = {
-    "processes": lambda workers: Processes(workers, initializer=prepare_worker),
-    "threads": lambda workers: Threads(workers, initializer=prepare_worker),
-    "loky": lambda workers: Loky(workers, initializer=prepare_worker),
-    "sequential": lambda _: Sequential(),
-}
-"""What evaluates the trials; a recipe for a cluster would do as well."""
+KNOWN = "processes, threads, loky, another name of a backend, or a TOML file"
 
 
 def search(
@@ -96,8 +93,8 @@ class Options(Namespace):
     """What can be said on the command line, and what holds if nothing is."""
 
     seconds: float = 60
-    backend: str = "processes"
-    workers: int = os.cpu_count() or 1
+    backend: Backend
+    workers: int | None = None
     seed: int = 0
     display: bool = True
 
@@ -106,8 +103,9 @@ def parse(arguments: Sequence[str] | None) -> Options:
     parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--seconds", type=positive_seconds, help="how long new trials are begun (60)")
-    add("--backend", choices=BACKENDS, help="what evaluates them (processes)")
-    add("--workers", type=positive, help="how many evaluate at a time (one per core)")
+    backend = os.environ.get("AMLTK_BACKEND", "processes")
+    add("--backend", type=recipe, default=backend, help=f"what evaluates them ({backend}): {KNOWN}")
+    add("--workers", type=positive, help="how many evaluate at a time (as many as there is room)")
     add("--seed", type=int, help="which trials are drawn (0)")
     add("--no-display", dest="display", action="store_false", help="print the end result only")
     return parser.parse_args(arguments, namespace=Options())
@@ -116,15 +114,23 @@ def parse(arguments: Sequence[str] | None) -> Options:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Search for as long as it is said, and print what was found; Ctrl-C ends it early."""
     options = parse(arguments)
-    if options.backend == "sequential":
-        prepare_worker()  # this process is the only worker
-        options.workers = 1
-    scheduler = Scheduler(BACKENDS[options.backend](options.workers))
-    study = search(scheduler, random_trials(options.seed), workers=options.workers)
+    workers = room_in(options.backend, options.workers)
+    scheduler = Scheduler(options.backend)
+    trials = random_trials(options.seed)
+    study = search(scheduler, trials, workers=workers, evaluate=evaluate_alone)
     interrupted = not ran_to_its_end(scheduler, options)
     if study.ended:  # or else Ctrl-C was pressed twice, by somebody who waits for no table
         Console().print(report(study))
     return 130 if interrupted else 0 if study.evaluations else 1
+
+
+def room_in(backend: Backend, asked: int | None) -> int:
+    """How many evaluations to hand out at a time."""
+    if isinstance(backend, Sequential):
+        return 1
+    if asked is None and isinstance(backend, JobQueue):
+        return backend.n_workers * (backend.cores or 1)
+    return asked or os.cpu_count() or 1
 
 
 def ran_to_its_end(scheduler: Scheduler, options: Options) -> bool:
@@ -135,6 +141,13 @@ def ran_to_its_end(scheduler: Scheduler, options: Options) -> bool:
     except KeyboardInterrupt:
         return False
     return True
+
+
+def recipe(text: str) -> Backend:
+    try:
+        return load(text)
+    except (AmltkError, OSError, TypeError, ValueError) as error:
+        raise ArgumentTypeError(str(error)) from error
 
 
 def positive(text: str) -> int:

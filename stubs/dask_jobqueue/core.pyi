@@ -10,6 +10,7 @@ class Job:
     job_header: str
     worker_processes: int
     _job_script_prologue: Sequence[str]
+    _command_template: str
 
     def __init__(self, scheduler: str, name: str, **options: object) -> None: ...
     @property

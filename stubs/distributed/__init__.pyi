@@ -100,6 +100,9 @@ class Server:
     address: str
     async def start(self) -> Self: ...
 
+class _HTTPServer:
+    def stop(self) -> None: ...
+
 class Scheduler(Server):
     def __init__(
         self,
@@ -112,6 +115,7 @@ class Scheduler(Server):
         dashboard_address: str | None = ...,
     ) -> None: ...
     WORKER_SATURATION: float
+    http_server: _HTTPServer
     contact_address: str | None
     queued: Sized
     unrunnable: Sized

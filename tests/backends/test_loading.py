@@ -12,7 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amltk import Scheduler, backends
-from amltk.backends import Backend, Given, Loky, Processes, Sequential, Threads, load
+from amltk.backends import (
+    LSF,
+    Backend,
+    Given,
+    HTCondor,
+    Loky,
+    Processes,
+    Sequential,
+    Slurm,
+    Threads,
+    load,
+)
 from amltk.backends.fitting import MisfitError, fitted
 from amltk.backends.loading import RECIPES, fields_of
 from amltk.exceptions import BackendFileError, UnknownKeyError, WrongTypeError
@@ -38,6 +49,18 @@ def file(directory: Path, text: str) -> Path:
         ),
         ('backend = "loky"\n[env]\nA = "1"', Loky(env={"A": "1"})),
         ('backend = "sequential"', Sequential()),
+        (
+            'backend = "slurm"\nn_workers = 10\nqueue = "short"\njob_extra_directives = ["--x"]',
+            Slurm(10, queue="short", job_extra_directives=["--x"]),
+        ),
+        (
+            'backend = "htcondor"\nn_workers = 2\ndisk = "1 GB"\njob_extra_directives = {a = "b"}',
+            HTCondor(2, disk="1 GB", job_extra_directives={"a": "b"}),
+        ),
+        (
+            'backend = "lsf"\nn_workers = 2\nsecurity = false\n[scheduler_options]\nhost = "login1"',
+            LSF(2, security=False, scheduler_options={"host": "login1"}),
+        ),
     ],
 )
 def test_a_file_says_what_a_recipe_is_made_with(tmp_path: Path, text: str, recipe: Backend) -> None:
@@ -69,6 +92,14 @@ def test_a_file_says_what_a_recipe_is_made_with(tmp_path: Path, text: str, recip
         ('backend = "loky"\ninitargs = 1', WrongTypeError, "a list of anything"),
         ('backend = "loky"\ntimeout = 10:00:00', WrongTypeError, "a number"),
         ('backend = "threads"\nmax_workers = 0', ValueError, "has to be at least 1"),
+        ('backend = "slurm"', BackendFileError, "cannot be made without `n_workers`"),
+        ('backend = "slurm"\nn_workers = "2"', WrongTypeError, "a whole number"),
+        ('backend = "slurm"\nn_workers = 0', ValueError, "n_workers=0"),
+        ('backend = "slurm"\nn_workers = 2\nqeue = "a"', UnknownKeyError, "`qeue` .*'queue'"),
+        ('backend = "slurm"\nn_workers = 2\nproject = "a"', UnknownKeyError, "`project` is no"),
+        ('backend = "slurm"\nn_workers = 2\nmemory = 6', WrongTypeError, "6, .*text in quotes"),
+        ('backend = "pbs"\nn_workers = 2\njob_script_prologue = "a"', WrongTypeError, "a list of"),
+        ('backend = "lsf"\nn_workers = 2\nlsf_units = "x"', WrongTypeError, "one of 'kb', "),
     ],
 )
 def test_a_mistake_in_a_file_is_named(

@@ -68,9 +68,9 @@ class Bed(ABC):
     """What has to be on the PATH before it can come up."""
     recipe: ClassVar[type[JobQueue]]
     """What amltk calls its jobs."""
-    options: ClassVar[Mapping[str, object]] = {}
+    options: ClassVar[Mapping[str, Any]] = {}
     """What a recipe has to say here, and not elsewhere."""
-    refused: ClassVar[Mapping[str, object]] = {"queue": "nowhere"}
+    refused: ClassVar[Mapping[str, Any]] = {"queue": "nowhere"}
     """What the manager does not take a job with."""
     cores: ClassVar[int]
     """How many jobs of one core run at once."""
@@ -93,7 +93,7 @@ class Bed(ABC):
         prologue = [f"export PYTHONPATH={path}", *options.pop("job_script_prologue", ())]
         size = {"cores": 1, "memory": "500 MB", "interface": "lo", "nanny": False}
         make: Callable[..., JobQueue] = self.recipe
-        said = {"job_script_prologue": prologue, **size, **self.options, **options}
+        said: dict[str, Any] = {"job_script_prologue": prologue, **size, **self.options, **options}
         return make(n_workers, **said)
 
     @classmethod
@@ -165,6 +165,10 @@ class Bed(ABC):
     def close(self) -> None:
         """End all jobs, and wait until the queue is empty."""
         self.clear()
+        self.wait_until_empty()
+
+    def wait_until_empty(self) -> None:
+        """Wait until all jobs have ended, and their cores are free."""
         self.wait_until(lambda: not self.jobs(), "the queue is empty")
 
     def spawn(self, name: str, *command: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 import pytest
@@ -83,6 +83,27 @@ def cluster(
     finally:
         bed.clear()
     assert not list(work.iterdir())
+
+
+@pytest.fixture
+def others(bed: Bed, tmp_path: Path) -> Generator[Callable[[int], None]]:
+    """Have others use so many cores until the test is over."""
+    script = tmp_path / "other.sh"
+    script.write_text("#!/bin/sh\nexec sleep 100\n")
+    theirs: set[str] = set()
+
+    def take(n_cores: int) -> None:
+        bed.wait_until_empty()
+        theirs.update(bed.submit(script) for _ in range(n_cores))
+        bed.wait_until(lambda: running(bed) >= theirs, "others use the cluster")
+
+    yield take
+    for job in theirs:
+        bed.cancel(job)
+
+
+def running(bed: Bed) -> set[str]:
+    return {job.id for job in bed.unfinished() if job.state == "running"}
 
 
 @pytest.fixture

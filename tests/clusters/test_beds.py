@@ -28,7 +28,7 @@ def test_a_job_runs_and_knows_its_number(bed: Bed, tmp_path: Path) -> None:
     )
     bed.wait_until(told.exists, "the job has run")
     assert told.read_text().strip() == job
-    bed.wait_until(lambda: not bed.jobs(), "the queue is empty")
+    bed.wait_until_empty()
 
 
 def holds(lock: Path, gate: Gate) -> list[str]:
@@ -54,7 +54,7 @@ def test_a_running_job_is_cancelled(bed: Bed, tmp_path: Path, gate: Gate) -> Non
     bed.wait_until(lambda: bed.unfinished() == [Job(job, "running")], "it is said to run")
     bed.cancel(job)
     bed.wait_until(lambda: is_free(lock), "the job has ended")
-    bed.wait_until(lambda: not bed.jobs(), "the queue is empty")
+    bed.wait_until_empty()
 
 
 def test_a_job_waits_until_there_is_room(bed: Bed, tmp_path: Path, gate: Gate) -> None:
@@ -68,7 +68,7 @@ def test_a_job_waits_until_there_is_room(bed: Bed, tmp_path: Path, gate: Gate) -
     last = bed.submit(waits)
     assert [job.id for job in bed.unfinished() if job.state == "waiting"] == [last]
     gate.let_go()
-    bed.wait_until(lambda: not bed.jobs(), "the queue is empty")
+    bed.wait_until_empty()
 
 
 def test_a_bed_leaves_nothing_behind(tmp_path: Path, gate: Gate) -> None:

@@ -6,19 +6,31 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from amltk import Scheduler
+from amltk.backends.jobqueue import roster
 from amltk.exceptions import ExecutorBrokenError, WorkerLostError
-from amltk.scheduling import CallLimiter, ExitCode, Retry
-from tests.backends.jobqueue.test_running import asking
-from tests.clusters.bed import ROOT, SOURCE, Bed
-from tests.clusters.test_work import SOON, run_one_call
-from tests.clusters.work import Span, take_a_moment, tell_and_wait, variable, wait_the_first_time
-from tests.helpers import Gate, echo, future_of, program, wait_at
+from amltk.scheduling import CallLimiter, Comm, ExitCode, Retry
+from tests.backends.jobqueue.test_running import address_of, asking
+from tests.clusters.bed import Bed
+from tests.clusters.test_work import SOON, program_on, run_one_call
+from tests.clusters.work import (
+    Span,
+    ask_back,
+    speak_and_wait,
+    take_a_moment,
+    tell_and_wait,
+    variable,
+    wait_the_first_time,
+)
+from tests.helpers import Gate, echo, future_of, wait_at
 
 pytestmark = pytest.mark.parametrize("bed", ["slurm"], indirect=True)
 
@@ -36,6 +48,7 @@ def test_two_jobs_are_on_two_nodes(cluster: Bed, tmp_path: Path) -> None:
     waiting = scheduler.task(tell_and_wait)
     gates = [Gate(tmp_path / f"gate{n}") for n in range(2)]
     nodes: list[str] = []
+    cluster.wait_until_empty()
 
     @scheduler.on_start
     def begin() -> None:
@@ -52,13 +65,15 @@ def test_two_jobs_are_on_two_nodes(cluster: Bed, tmp_path: Path) -> None:
     assert len(nodes) == len(set(nodes)) == 2
 
 
-def test_more_jobs_than_there_is_room_for(cluster: Bed, gate: Gate) -> None:
+def test_more_jobs_than_there_is_room_for(
+    cluster: Bed, others: Callable[[int], None], gate: Gate
+) -> None:
     """
     As many run as fit, the others wait for their turn, and all calls are computed.
     """
-    n_jobs = cluster.cores + 2
-    scheduler = Scheduler(cluster.jobs_for(n_jobs))
+    scheduler = Scheduler(cluster.jobs_for(4))
     waiting, echoing = scheduler.task(wait_at), scheduler.task(echo)
+    others(cluster.cores - 2)
 
     def is_full() -> bool:
         states = [job.state for job in cluster.unfinished()]
@@ -66,7 +81,7 @@ def test_more_jobs_than_there_is_room_for(cluster: Bed, gate: Gate) -> None:
 
     @scheduler.on_start
     def fill_it() -> None:
-        for _ in range(n_jobs):
+        for _ in range(4):
             waiting(gate.path)
         cluster.wait_until(is_full, "all cores are in use")
         gate.let_go()
@@ -74,7 +89,7 @@ def test_more_jobs_than_there_is_room_for(cluster: Bed, gate: Gate) -> None:
             echoing(n)
 
     assert scheduler.run().code is ExitCode.EXHAUSTED
-    assert waiting.event_counts["on_result"] == n_jobs
+    assert waiting.event_counts["on_result"] == 4
     assert echoing.event_counts["on_result"] == 50
 
 
@@ -86,7 +101,7 @@ def test_each_result_has_the_next_call_made(cluster: Bed) -> None:
     asking = scheduler.task(variable)
     jobs: list[str] = []
     scheduler.on_start.add(lambda: asking(JOB))
-    asking.on_result(limit=19)(lambda *_: asking(JOB))
+    asking.on_result(limit=19)(lambda _, __: asking(JOB))
     asking.on_result.add(lambda _, job: jobs.append(job))
     scheduler.run()
     assert len(jobs) == 20
@@ -153,11 +168,94 @@ def test_a_node_that_fails_costs_what_it_computed(cluster: Bed, tmp_path: Path, 
         [node] = cluster.run("squeue", "-h", "-o", "%N", "-j", told.read_text()).split()
         cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
 
-    waiting.on_exception.add(lambda *_: asking(JOB))
+    waiting.on_exception.add(lambda _, __: asking(JOB))
     asking.on_result.add(lambda _, job: jobs.append(job))
     scheduler.run(on_exception={WorkerLostError: "ignore"})
     assert len(jobs) == 1
     assert jobs != [told.read_text()]
+
+
+# Calls that speak while they are computed.
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [Comm.Plugin(), Comm.Plugin(socket.gethostname(), listen="0.0.0.0")],
+    ids=["this machine", "any machine"],
+)
+def test_a_call_in_a_job_says_and_asks_something(cluster: Bed, plugin: Comm.Plugin) -> None:
+    """
+    What it says is heard before its outcome, and it gets its answer.
+    """
+    scheduler = Scheduler(cluster.jobs_for(1))
+    asking = scheduler.task(ask_back, plugins=plugin)
+    story: list[str] = []
+    scheduler.on_start.add(lambda: asking(JOB))
+    asking.on("comm-message").add(lambda msg: story.append(msg.data))
+    asking.on("comm-request").add(lambda msg: msg.respond(f"{story[0]} goes on"))
+    asking.on_result.add(lambda _, result: story.append(result))
+    scheduler.run()
+    job = story[0]
+    assert job.isdecimal()
+    assert story == [job, f"{job} goes on"]
+
+
+def test_what_a_call_has_said_is_heard_if_its_job_is_killed(cluster: Bed, gate: Gate) -> None:
+    """
+    Before the loss is; and that it says nothing more is heard once.
+    """
+    scheduler = Scheduler(cluster.jobs_for(1))
+    speaking = scheduler.task(speak_and_wait, plugins=Comm.Plugin())
+    story: list[str] = []
+    scheduler.on_start.add(lambda: speaking(JOB, gate.path))
+    speaking.on("comm-message").add(lambda msg: cluster.cancel(msg.data))
+    speaking.on("comm-message").add(lambda _: story.append("message"))
+    speaking.on("comm-close").add(lambda _: story.append("close"))
+    speaking.on_exception.add(lambda _, error: story.append(type(error).__name__))
+    scheduler.run(on_exception={WorkerLostError: "ignore"})
+    assert story == ["message", "close", "WorkerLostError"]
+
+
+# How many jobs there are, and how they are submitted.
+
+
+def test_jobs_without_work_are_ended(cluster: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Down to `min_workers`.
+    """
+    monkeypatch.setattr(roster, "IDLE", 0.5)
+    with cluster.jobs_for(2, min_workers=1).open() as executor:
+        for future in [executor.submit(take_a_moment) for _ in range(2)]:
+            future.result()
+        cluster.wait_until(lambda: len(cluster.unfinished()) == 1, "one job stays")
+        executor.submit(take_a_moment).result()
+
+
+def test_without_adapting_a_lost_job_is_replaced(cluster: Bed) -> None:
+    """
+    There are as many as there are to be, though there is no work.
+    """
+    with cluster.jobs_for(2, adaptive=False).open() as executor:
+        cluster.wait_until(lambda: len(cluster.unfinished()) == 2, "there are two jobs")
+        executor.submit(echo, 0).result()
+        [first, second] = cluster.unfinished()
+        cluster.cancel(first.id)
+        cluster.wait_until(
+            lambda: (
+                {job.id for job in cluster.unfinished()} > {second.id}
+                and first not in cluster.unfinished()
+            ),
+            "another job takes its place",
+        )
+
+
+def test_the_submit_command_may_be_another(cluster: Bed) -> None:
+    """
+    Slurm gets what it says.
+    """
+    with cluster.jobs_for(1, submit_command="sbatch --comment=mine").open() as executor:
+        assert executor.submit(echo, 1).result() == 1
+        assert cluster.run("squeue", "-h", "-t", "running", "-o", "%k").split() == ["mine"]
 
 
 # However a run ends, no job is left; the fixture looks.
@@ -180,65 +278,20 @@ def test_a_run_that_fails_leaves_no_job(cluster: Bed, gate: Gate) -> None:
     assert not cluster.unfinished()
 
 
-PROGRAM = """
-import sys
-from amltk import Scheduler
-from amltk.backends import Slurm
-
-
-def wait_at(gate):
-    with open(gate) as pipe:
-        pipe.read()
-
-
-if __name__ == "__main__":
-    gate, path = sys.argv[1:]
-    scheduler = Scheduler(
-        Slurm(
-            3,
-            adaptive=False,
-            cores=1,
-            memory="500 MB",
-            interface="lo",
-            nanny=False,
-            job_script_prologue=[f"export PYTHONPATH={path}"],
-        )
-    )
-    scheduler.on_start.add(lambda: scheduler.submit(wait_at, gate))
-    scheduler.run()
-"""
-
-
-def test_ctrl_c_leaves_no_job(cluster: Bed, tmp_path: Path, gate: Gate) -> None:
-    """
-    The program has ended its jobs by the time that it has ended itself.
-    """
-    path = f"{SOURCE}{os.pathsep}{ROOT}"
-    with program(tmp_path / "script.py", PROGRAM, gate.path, path) as process:
-        gate.hold()
-        os.killpg(process.pid, signal.SIGINT)
-        process.communicate(timeout=40)
-        assert not cluster.unfinished()
-
-
 def test_the_jobs_of_a_program_that_was_killed_end_by_themselves(
     cluster: Bed, tmp_path: Path, gate: Gate
 ) -> None:
     """
-    Their workers have nobody to work for. What the program had in files stays, however.
+    A worker that has nobody to work for any more, and one that finds nobody when it is there. What the
+    program had in files stays, however.
     """
-    path = f"{SOURCE}{os.pathsep}{ROOT}"
-
-    def all_work() -> bool:
-        return [job.state for job in cluster.unfinished()] == ["running"] * 3
-
-    with program(tmp_path / "script.py", PROGRAM, gate.path, path) as process:
+    recipe = cluster.jobs_for(2, adaptive=False, death_timeout=10)
+    with program_on(recipe, tmp_path, gate) as process:
         gate.hold()
-        cluster.wait_until(all_work, "all jobs run")
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=40)
         gate.let_go()
-        cluster.wait_until(lambda: not cluster.jobs(), "its jobs have ended")
+        cluster.wait_until_empty()
     [left] = Path.cwd().iterdir()
     shutil.rmtree(left)
 
@@ -251,7 +304,7 @@ def test_a_python_that_is_none_is_an_error(cluster: Bed) -> None:
     With the complaint of the shell.
     """
     with pytest.raises(ExecutorBrokenError, match="no/such/python"):
-        run_one_call(cluster, python="/no/such/python")
+        run_one_call(cluster, n_workers=3, adaptive=False, python="/no/such/python")
 
 
 def test_a_job_that_needs_too_much_memory_is_an_error(cluster: Bed) -> None:
@@ -271,30 +324,13 @@ def test_a_job_that_needs_too_much_memory_is_an_error(cluster: Bed) -> None:
     ids=["cores", "walltime"],
 )
 def test_a_job_that_would_wait_for_ever_is_an_error(
-    cluster: Bed, options: dict[str, object], why: str
+    cluster: Bed, options: dict[str, Any], why: str
 ) -> None:
     """
     Slurm takes it, and says why it does not run.
     """
     with pytest.raises(ExecutorBrokenError, match=f"never can run .*{why}"):
         run_one_call(cluster, **options)
-
-
-def test_the_first_worker_has_to_be_there_in_time(cluster: Bed, tmp_path: Path) -> None:
-    """
-    While others use the cluster, the error names the job and what it waits for.
-    """
-    script = tmp_path / "other.sh"
-    script.write_text("#!/bin/sh\nexec sleep 100\n")
-    others = [cluster.submit(script) for _ in range(cluster.cores)]
-    running = {(other, "running") for other in others}
-    cluster.wait_until(lambda: running == {*cluster.unfinished()}, "others use the cluster")
-    try:
-        with pytest.raises(ExecutorBrokenError, match=r"start_timeout=3.*PENDING"):
-            run_one_call(cluster, start_timeout=3)
-    finally:
-        for other in others:
-            cluster.cancel(other)
 
 
 def test_nobody_gets_in_without_credentials(cluster: Bed) -> None:
@@ -305,8 +341,8 @@ def test_nobody_gets_in_without_credentials(cluster: Bed) -> None:
 
     with cluster.jobs_for(1).open() as executor:
         assert executor.submit(echo, 1).result(SOON * 3) == 1
-        address = executor.client.scheduler.address
+        address = address_of(executor)
         for security in (None, distributed.Security.temporary()):
             with pytest.raises(OSError):
-                asyncio.run(asking(address, security))
+                asyncio.run(asking(address, security, seconds=1))
         assert executor.submit(echo, 2).result(SOON) == 2

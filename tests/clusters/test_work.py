@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from amltk import Scheduler
+from amltk.backends.jobqueue import JobQueue, roster
+from amltk.backends.jobqueue.checks import is_mapping
 from amltk.exceptions import ExecutorBrokenError, WorkerLostError
 from amltk.scheduling import ExitCode
 from tests.clusters.bed import Bed
 from tests.clusters.work import tell_and_wait, variable
-from tests.helpers import Boom, Gate, echo, fail, future_of, wait_at
+from tests.helpers import Boom, Gate, echo, fail, future_of, program, wait_at
 
 SOON = 10.0
 """Seconds after which it is known at the latest that a job is gone, also on a busy machine."""
 
 
-def run_one_call(bed: Bed, **options: object) -> None:
+def run_one_call(bed: Bed, n_workers: int = 1, **options: Any) -> None:
     """Run something that cannot go well."""
-    scheduler = Scheduler(bed.jobs_for(1, **options))
+    scheduler = Scheduler(bed.jobs_for(n_workers, **options))
     scheduler.on_start.add(lambda: scheduler.submit(echo, 1))
     scheduler.run()
 
@@ -36,7 +47,7 @@ def test_results_and_exceptions_come_from_jobs(cluster: Bed) -> None:
     scheduler.on_start.add(lambda: [echoing(n) for n in range(10)], failing)
     scheduler.on_start.add(lambda: asking(cluster.job_variable))
     echoing.on_result.add(lambda _, result: results.append(result))
-    asking.on_result.add(lambda *_: jobs.update(job.id for job in cluster.unfinished()))
+    asking.on_result.add(lambda _, __: jobs.update(job.id for job in cluster.unfinished()))
     asking.on_result.add(lambda _, job: jobs.remove(job))
     ended = scheduler.run(on_exception={Boom: "ignore"})
     assert ended.code is ExitCode.EXHAUSTED
@@ -83,33 +94,92 @@ def test_a_killed_job_costs_its_call_and_is_replaced(
     assert echoing.event_counts["on_result"] == 4
 
 
-def test_a_run_that_does_not_wait_leaves_no_job(cluster: Bed, gate: Gate) -> None:
+def test_a_run_that_does_not_wait_leaves_no_job(
+    cluster: Bed, others: Callable[[int], None], gate: Gate
+) -> None:
     """
-    Neither the one that computes a call nor those that wait in the queue.
+    Neither the one that computes a call nor the one that waits in the queue.
     """
-    scheduler = Scheduler(cluster.jobs_for(cluster.cores + 1, adaptive=False))
+    n_others = cluster.cores - 1
+    others(n_others)
+    scheduler = Scheduler(cluster.jobs_for(2, adaptive=False))
 
     @scheduler.on_start
     def begin() -> None:
         future_of(scheduler.submit(wait_at, gate.path))
         gate.hold()
         cluster.wait_until(
-            lambda: len(cluster.unfinished()) == cluster.cores + 1, "all are submitted"
+            lambda: [job.state for job in cluster.unfinished()].count("waiting") == 1, "one waits"
         )
         scheduler.stop()
 
     assert scheduler.run(wait=False).code is ExitCode.STOPPED
     assert scheduler.event_counts[Scheduler.FUTURE_CANCELLED] == 1
-    cluster.wait_until(lambda: not cluster.unfinished(), "no job is left", cluster.cancels_in)
+    cluster.wait_until(
+        lambda: len(cluster.unfinished()) == n_others, "no job is left", cluster.cancels_in
+    )
+
+
+PROGRAM = """
+import sys
+from amltk import Scheduler
+from amltk.backends import load
+
+
+def wait_at(gate):
+    with open(gate) as pipe:
+        pipe.read()
+
+
+if __name__ == "__main__":
+    scheduler = Scheduler(load(sys.argv[1]))
+    scheduler.on_start.add(lambda: scheduler.submit(wait_at, sys.argv[2]))
+    scheduler.run()
+"""
+
+
+def program_on(
+    recipe: JobQueue, folder: Path, gate: Gate
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    """A program that reads the recipe from a file, and has a call wait at the gate."""
+    file = folder / "backend.toml"
+    file.write_text(toml_of(recipe))
+    return program(folder / "script.py", PROGRAM, str(file), gate.path)
+
+
+def toml_of(recipe: JobQueue) -> str:
+    said = {each.name: getattr(recipe, each.name) for each in fields(recipe)}
+    lines = [f"{name} = {as_toml(value)}" for name, value in said.items() if value is not None]
+    return "\n".join([f'backend = "{type(recipe).__name__.lower()}"', *lines])
+
+
+def as_toml(value: object) -> str:
+    """What TOML and JSON write alike, and tables."""
+    if not is_mapping(value):
+        return json.dumps(value)
+    return f"{{{', '.join(f'{json.dumps(k)} = {json.dumps(v)}' for k, v in value.items())}}}"
+
+
+def test_ctrl_c_leaves_no_job(cluster: Bed, tmp_path: Path, gate: Gate) -> None:
+    """
+    A program that was told by a file where to work has ended its jobs by the time that it has ended
+    itself.
+    """
+    with program_on(cluster.jobs_for(2, adaptive=False), tmp_path, gate) as process:
+        gate.hold()
+        os.killpg(process.pid, signal.SIGINT)
+        _, complaints = process.communicate(timeout=60)
+        cluster.wait_until(lambda: not cluster.unfinished(), "no job is left", cluster.cancels_in)
+    assert complaints.rstrip().endswith("KeyboardInterrupt")
 
 
 def test_jobs_that_die_before_their_worker_is_there_are_an_error(cluster: Bed) -> None:
     """
-    It names a job, and shows what that printed before it ended.
+    Three of them are enough; it names one, and shows what that printed before it ended.
     """
     prologue = ["echo no module was loaded", "exit 3"]
     with pytest.raises(ExecutorBrokenError, match="no module was loaded") as raised:
-        run_one_call(cluster, job_script_prologue=prologue)
+        run_one_call(cluster, n_workers=3, adaptive=False, job_script_prologue=prologue)
     assert "exit code 3" in str(raised.value)
 
 
@@ -119,3 +189,19 @@ def test_a_job_that_is_refused_is_an_error(cluster: Bed) -> None:
     """
     with pytest.raises(ExecutorBrokenError, match=r"(?s)has not taken a job: .*nowhere"):
         run_one_call(cluster, **cluster.refused)
+
+
+def test_a_job_that_waits_is_waited_for_until_start_timeout(
+    cluster: Bed,
+    others: Callable[[int], None],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    While others use the cluster a warning names the job, and in the end an error does.
+    """
+    monkeypatch.setattr(roster, "FIRST_NOTE", 1.0)
+    others(cluster.cores)
+    with pytest.raises(ExecutorBrokenError, match=r"start_timeout=3` seconds: job \d+"):
+        run_one_call(cluster, start_timeout=3)
+    assert re.search(r"There are no workers yet, since \d s: job \d+", caplog.text)

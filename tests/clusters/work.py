@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from amltk.scheduling import Comm
 from tests.helpers import wait_at
 
 
@@ -42,3 +43,16 @@ def take_a_moment() -> Span:
     begin = time.monotonic()
     time.sleep(0.1)
     return Span(begin, time.monotonic())
+
+
+def ask_back(name: str, *, comm: Comm = Comm.NONE) -> str:
+    """Say what the job finds in its environment, and return what that is answered with."""
+    comm.send(os.environ[name])
+    answer: str = comm.request("and now?", timeout=30)
+    return answer
+
+
+def speak_and_wait(name: str, gate: str, *, comm: Comm = Comm.NONE) -> None:
+    """Say what the job finds in its environment, and wait."""
+    comm.send(os.environ[name])
+    wait_at(gate)

@@ -19,6 +19,7 @@ from leaderboard import Study, busy_seconds
 from threadpoolctl import threadpool_limits
 
 from amltk import Scheduler
+from amltk.backends import Sequential, Slurm, Threads, load
 
 ROOT = Path(__file__).parents[2]
 BACKENDS = ["processes", "threads", "loky", "sequential"]
@@ -80,12 +81,31 @@ def test_the_program_shows_the_search_live() -> None:
     assert "all together" in done.stdout.partition("The best configurations")[2]
 
 
+def test_a_file_may_say_what_evaluates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which one is said on the command line, or else by the environment."""
+    file = tmp_path / "backend.toml"
+    file.write_text('backend = "threads"\nmax_workers = 3\n')
+    monkeypatch.setenv("AMLTK_BACKEND", str(file))
+    assert hpo.parse([]).backend == Threads(3)
+    assert hpo.parse(["--backend", str(file)]).backend == Threads(3)
+    assert hpo.parse(["--backend", "sequential"]).backend == Sequential()
+
+
+def test_the_file_for_slurm_that_is_shown_can_be_read() -> None:
+    """There are as many evaluations at a time as its jobs have cores."""
+    recipe = load(ROOT / "examples" / "slurm.toml")
+    assert isinstance(recipe, Slurm)
+    assert hpo.room_in(recipe, None) == recipe.n_workers == 6
+    assert hpo.room_in(recipe, 2) == 2
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
         (("--seconds", "0"), "more than 0"),
         (("--workers", "0"), "at least 1"),
-        (("--backend", "abacus"), "invalid choice"),
+        (("--backend", "abacus"), "neither a TOML file"),
+        (("--backend", "nowhere.toml"), "No such file"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(

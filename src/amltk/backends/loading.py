@@ -73,7 +73,7 @@ def load(source: str | os.PathLike[str] | None = None) -> Backend:
     """
     chosen = os.fspath(from_environment() if source is None else source)
     if chosen in RECIPES:
-        require_all(RECIPES[chosen], {})
+        require_all(RECIPES[chosen], {}, "a TOML file")
         return RECIPES[chosen]()
     path = Path(chosen)
     if path.suffix != ".toml":
@@ -113,7 +113,7 @@ def made_of(content: Mapping[str, object], path: Path) -> Backend:
             f"{path} says backend = {name!r}, which is not {one_of(RECIPES, name)}"
         )
     recipe = RECIPES[name]
-    require_all(recipe, values)
+    require_all(recipe, values, str(path))
     try:
         return recipe(**{key: field_of(recipe, key, value) for key, value in values.items()})
     except (ValueError, TypeError) as error:
@@ -121,14 +121,14 @@ def made_of(content: Mapping[str, object], path: Path) -> Backend:
         raise
 
 
-def require_all(recipe: Callable[..., Backend], said: Mapping[str, object]) -> None:
+def require_all(recipe: Callable[..., Backend], said: Mapping[str, object], place: str) -> None:
     """Refuse to make a recipe of which something is not said that has no default."""
     parameters = signature(recipe).parameters.values()
     needed = [p.name for p in parameters if p.default is Parameter.empty and p.name not in said]
     if needed:
         raise BackendFileError(
             f"{name_of(recipe)} cannot be made without {', '.join(f'`{key}`' for key in needed)}: "
-            "say so in a TOML file."
+            f"say so in {place}."
         )
 
 

@@ -7,6 +7,8 @@ each job has a file `N.job` there, and what stands in these files has it behave 
     hold        jobs wait, for this reason, until the file is gone and somebody submits or asks
     deaf        `squeue` fails
     slow        submissions take so many seconds to say that the job was taken
+    named       is made when `squeue` has named a job
+    tired       cancelling takes so many seconds; while somebody waits, there is a file `cancelling`
 """
 
 from __future__ import annotations
@@ -67,9 +69,13 @@ class Job:
         self.pid = process.pid
 
     def end(self) -> None:
+        """Have it end, and wait for it: on a busy machine that takes a moment."""
         if self.pid is not None and self.is_running():
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGTERM)
+        deadline = time.monotonic() + 5
+        while self.is_running() and time.monotonic() < deadline:
+            time.sleep(0.02)
 
 
 class Shim:
@@ -174,12 +180,17 @@ def say(text: str) -> None:
 def main(directory: Path, command: str, arguments: Sequence[str]) -> int:
     shim = Shim(directory)
     if command == "squeue":
-        say(shim.queue())
+        queue = shim.queue()
+        say(queue)
+        if queue:
+            (directory / "named").touch()
         return 1 if shim.said("deaf") is not None else 0
     if command == "condor_q":
         say("\n".join(f"{job.number}.0 {1 if job.pid is None else 2}" for job in shim.left()))
         return 0
     if command in CANCEL:
+        (directory / "cancelling").touch()
+        time.sleep(float(shim.said("tired") or 0))
         for argument in arguments:
             shim.cancel(int(argument.partition(".")[0]))
         return 0

@@ -29,6 +29,12 @@ import_jobqueue()
 DEPRECATED = {"extra", "env_extra", "job_extra", "header_skip"}
 """What dask-jobqueue warns about; `project` as well where there is an `account`."""
 
+NEEDED: dict[type[JobQueue], dict[str, str]] = {
+    HTCondor: {"disk": "1 GB"},
+    OAR: {"memory_per_core_property_name": "memcore"},
+}
+"""What some of its classes want to be told."""
+
 OF_THE_RUN = {"scheduler", "asynchronous", "loop", "job_cls"}
 """What is said by the run itself: who the workers work for, where it lives, who the manager is."""
 
@@ -61,6 +67,21 @@ def test_there_is_a_field_for_each_keyword(recipe: type[JobQueue]) -> None:
     wanted = known - deprecated - OF_THE_RUN - REFUSED_BY_DASK
     fields = {field.name for field in dataclasses.fields(recipe)}
     assert fields == wanted | OURS
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
+def test_what_has_no_field_is_deprecated(recipe: type[JobQueue]) -> None:
+    """
+    dask-jobqueue itself warns of each keyword that is left out.
+    """
+    known = set(keywords_of_dask(recipe))
+    deprecated = DEPRECATED | ({"project"} if "account" in known else set[str]())
+    size: dict[str, Any] = {"cores": 1, "memory": "1 GB", **NEEDED.get(recipe, {})}
+    make: Any = recipe(1).job_type()
+    for name in sorted(known & deprecated):
+        value: object = "x" if name == "project" else {} if recipe is HTCondor else ["x"]
+        with pytest.warns(FutureWarning, match=f"{name} has been renamed"):
+            make("tcp://here:1", "w0", **size, **{name: value})
 
 
 def test_what_jobs_are_not_made_with_is_known() -> None:
@@ -96,6 +117,20 @@ def test_a_recipe_prints_what_was_said() -> None:
         "Slurm(n_workers=4, cores=2, memory='6 GB')"
     )
     assert "<Scheduler on PBS(n_workers=1): " in repr(Scheduler(PBS(1)))
+
+
+def test_a_scheduler_is_made_of_what_a_recipe_is_made_of() -> None:
+    """
+    By the name of the manager in the constructor, or as its first argument.
+    """
+    asked: dict[str, Any] = {"cores": 4, "memory": "6 GB", "submit_command": "submit --extra"}
+    create: Callable[..., Scheduler] = Scheduler.with_dask_jobqueue
+    for name, make in RECIPES.items():
+        recipe = make(n_workers=10, **asked)
+        assert getattr(Scheduler, f"with_{name}")(n_workers=10, **asked).backend == recipe
+        assert create(name, n_workers=10, **asked).backend == recipe
+    with pytest.raises(ValueError, match="Did you mean 'slurm'"):
+        create("slrm", n_workers=1)
 
 
 NONSENSE: list[tuple[Callable[..., object], dict[str, Any], str]] = [
@@ -236,6 +271,7 @@ def test_a_script_can_be_seen_without_a_manager(
     script = recipe.job_script()
     for said in ("module load python", "--lifetime 55m", "--death-timeout 30", "--no-nanny"):
         assert said in script
+    assert "--dashboard-address 127.0.0.1:0" in script
     assert f"--tls-key {tmp_path}/.amltk-jobs-RUN/key.pem" in script
     assert "tls://SCHEDULER" in script
     if make is not HTCondor:

@@ -268,7 +268,7 @@ def test_who_waits_for_the_first_worker_is_told_again_and_again() -> None:
     roster = Roster(Limits(most=1, least=1, slots=1))
     roster.submitting("w0", 0)
     roster.taken("w0", "7", 0)
-    noted = [now for now in range(900) if roster.look(now, 1).note]
+    noted = [now for now in range(int(15 * FIRST_NOTE)) if roster.look(now, 1).note]
     assert noted == [FIRST_NOTE, 2 * FIRST_NOTE, 4 * FIRST_NOTE, 8 * FIRST_NOTE]
 
 

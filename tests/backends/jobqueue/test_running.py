@@ -11,11 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from amltk import Scheduler
 from amltk.backends.dask.executor import DaskExecutor
-from amltk.backends.jobqueue import JobQueue, Slurm, roster
+from amltk.backends.jobqueue import JobQueue, Slurm, desk, roster
 from amltk.exceptions import BackendNotInstalledError
 from amltk.scheduling import ExitCode
 from tests.backends.jobqueue.conftest import small, wait_for
@@ -196,6 +197,39 @@ def test_ctrl_c_ends_the_jobs(shim: Shim, tmp_path: Path) -> None:
     assert not shim.left()
 
 
+def test_a_second_ctrl_c_leaves_nothing_either(shim: Shim, tmp_path: Path) -> None:
+    """
+    Neither a job nor credentials, also while a manager takes its time to cancel.
+    """
+    (shim.directory / "tired").write_text("1.5")
+    gate = Gate(tmp_path / "gate")
+    with program(tmp_path / "script.py", PROGRAM, gate.path) as process, gate:
+        gate.hold()
+        os.killpg(process.pid, signal.SIGINT)
+        wait_for((shim.directory / "cancelling").exists)
+        os.killpg(process.pid, signal.SIGINT)
+        _, complaints = process.communicate(timeout=40)
+    assert complaints.rstrip().endswith("KeyboardInterrupt")
+    assert not shim.left()
+
+
+def test_a_submission_that_takes_too_long_is_named(
+    shim: Shim, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    The run does not wait for ever to hear what to cancel, and says so.
+    """
+    monkeypatch.setattr(desk, "LATE", 0.1)
+    (shim.directory / "slow").write_text("30")
+    (shim.directory / "hold").write_text("Priority")
+    with small(Slurm).open() as executor:
+        executor.submit(echo, 1)
+        wait_for(lambda: len(shim.jobs()) == 1)
+        executor.terminate()
+    assert "has not said yet whether it takes the job" in caplog.text
+    shim.cancel(1)
+
+
 # Who may come in.
 
 
@@ -228,7 +262,7 @@ def test_nobody_gets_in_without_credentials(shim: Shim) -> None:
         assert address.startswith("tls://")
         for security in (None, distributed.Security.temporary()):
             with pytest.raises(OSError):
-                asyncio.run(asking(address, security))
+                asyncio.run(asking(address, security, seconds=1))
         assert "Scheduler" in asyncio.run(asking(address, ours))
         assert executor.submit(echo, 1).result() == 1
 
@@ -239,14 +273,34 @@ def address_of(executor: DaskExecutor) -> str:
     return scheduler.address
 
 
-async def asking(address: str, security: Any) -> str:
+async def asking(address: str, security: Any, seconds: float = 10) -> str:
     """Ask a scheduler what it is."""
     core: Any = importlib.import_module("distributed.core")
     plain = address if security else address.replace("tls", "tcp")
     arguments: dict[str, Any] = security.get_connection_args("client") if security else {}
-    async with core.rpc(plain, timeout=3, connection_args=arguments) as scheduler:
+    async with core.rpc(plain, timeout=seconds, connection_args=arguments) as scheduler:
         said: dict[str, str] = await scheduler.identity()
         return said["type"]
+
+
+def test_nothing_else_is_open(shim: Shim) -> None:
+    """
+    No port of this program but that one, and none of a job without credentials that others reach.
+    """
+    before = listening(psutil.Process())
+    with small(Slurm).open() as executor:
+        executor.submit(echo, 1).result()
+        port = int(address_of(executor).rpartition(":")[2])
+        assert {at for _, at in listening(psutil.Process()) - before} == {port}
+        [job] = shim.left()
+        for worker in psutil.Process(job.pid).children(recursive=True):
+            assert {ip for ip, _ in listening(worker)} == {"127.0.0.1"}
+
+
+def listening(process: psutil.Process) -> set[tuple[str, int]]:
+    """The addresses and ports where a process listens."""
+    connections = process.net_connections("inet")
+    return {(c.laddr.ip, c.laddr.port) for c in connections if c.status == psutil.CONN_LISTEN}
 
 
 def test_without_security_everybody_gets_in(shim: Shim) -> None:
@@ -309,6 +363,30 @@ def test_a_directory_that_cannot_be_made_is_named(shim: Shim) -> None:
     """
     with pytest.raises(FileNotFoundError, match=r"/no/such/directory.*shared_temp_directory"):
         small(Slurm, shared_temp_directory="/no/such/directory").open()
+
+
+def test_a_directory_that_a_script_takes_apart_is_refused(
+    shim: Shim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    At once, and not by jobs that do not find their credentials.
+    """
+    mine = tmp_path / "my work"
+    mine.mkdir()
+    monkeypatch.chdir(mine)
+    with pytest.raises(ValueError, match=r"my work.*shared_temp_directory"):
+        small(Slurm).open()
+    assert not list(mine.iterdir())
+    with small(Slurm, shared_temp_directory=tmp_path).open() as executor:
+        assert executor.submit(echo, 1).result() == 1
+
+
+def test_an_interface_that_there_is_not_is_refused(shim: Shim) -> None:
+    """
+    The error names it, and nothing is left behind.
+    """
+    with pytest.raises(ValueError, match="ib7"):
+        small(Slurm, interface="ib7").open()
 
 
 def test_logs_stay_where_the_user_wants_them(shim: Shim, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from amltk import Scheduler
 from amltk.backends.jobqueue import JobQueue, Slurm, roster
+from amltk.backends.jobqueue.inquiry import OFTEN
 from amltk.exceptions import ExecutorBrokenError, WorkerLostError
 from amltk.scheduling import Retry
 from tests.backends.jobqueue.conftest import small, wait_for
@@ -102,6 +103,20 @@ def test_who_waits_for_long_is_told(
         run_one_call(small(Slurm, start_timeout=2.5))
     assert "no workers yet" in caplog.text
     assert "job 1 (PENDING: Priority)" in caplog.text
+
+
+def test_a_job_whose_worker_does_not_come_is_heard(
+    shim: Shim, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    While it goes on, the warning and the error show what it has written until then.
+    """
+    monkeypatch.setattr(roster, "FIRST_NOTE", 1.0)
+    prologue = ["echo there is no way to login1", "exec sleep 100"]
+    with pytest.raises(ExecutorBrokenError, match=r"(?s)start_timeout=3.*no way to login1"):
+        run_one_call(small(Slurm, start_timeout=3, job_script_prologue=prologue))
+    assert "no workers yet" in caplog.text
+    assert "there is no way to login1" in caplog.text.partition("no workers yet")[2]
 
 
 def kill_the_job_of_a_call(shim: Shim, gate: Gate) -> None:
@@ -203,3 +218,37 @@ def test_a_manager_that_refuses_for_a_while_is_asked_again(
         wait_for(lambda: "back in a minute" in caplog.text)
         (shim.directory / "refuse").unlink()
         assert future.result() == 2
+
+
+def test_a_job_that_the_manager_never_speaks_of_is_not_gone(shim: Shim, tmp_path: Path) -> None:
+    """
+    It may be with another cluster than the one that is asked.
+    """
+    squeue = shim.directory / "bin" / "squeue"
+    real = squeue.rename(tmp_path / "squeue")
+    squeue.write_text(f"#!/bin/sh\n{real} > /dev/null\necho '1000|RUNNING|None'\n")
+    squeue.chmod(0o755)
+    (shim.directory / "hold").write_text("Priority")
+    with small(Slurm).open() as executor:
+        future = executor.submit(echo, 1)
+        with pytest.raises(TimeoutError):
+            future.result(timeout=4 * OFTEN)
+        (shim.directory / "hold").unlink()
+        assert future.result() == 1
+    assert len(shim.jobs()) == 1
+
+
+def test_a_job_that_leaves_the_queue_has_ended(
+    shim: Shim, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    Also if it could not say so itself: somebody has cancelled it while it waited.
+    """
+    (shim.directory / "hold").write_text("Priority")
+    with small(Slurm).open() as executor:
+        future = executor.submit(echo, 1)
+        wait_for((shim.directory / "named").exists)
+        shim.cancel(1)
+        (shim.directory / "hold").unlink()
+        assert future.result() == 1
+    assert "not in the queue any more" in caplog.text

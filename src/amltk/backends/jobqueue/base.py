@@ -64,7 +64,7 @@ class JobQueue:
     """Number of jobs that stay when there is no work for them."""
     start_timeout: float | None = None
     """Seconds to wait for the first worker, in the queue and starting; if `None`, as long as it
-    takes, with a warning now and then."""
+    takes, with a warning after 15, 30, 60 seconds, and so on."""
     submit_command: str | None = None
     """What to submit with instead of the manager's own command, such as "sbatch --extra"."""
     cancel_command: str | None = None
@@ -168,8 +168,9 @@ class JobQueue:
         Raises:
             BackendNotInstalledError: If dask-jobqueue is not installed, or the command that
                 submits jobs.
-            ValueError: If it is not said how big a job is.
-            OSError: If there is no directory for what jobs have to share.
+            ValueError: If it is not said how big a job is, or if the directory for what jobs have
+                to share has a path that no script can name.
+            OSError: If there is no such directory.
         """
         import_jobqueue()
         from amltk.backends.jobqueue.cluster import open_cluster  # noqa: PLC0415

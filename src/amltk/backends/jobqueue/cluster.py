@@ -70,9 +70,12 @@ class JobCluster:
 
     async def _start(self) -> Scheduler:
         kind: Callable[..., object] = self._recipe.scheduler_cls or patient_scheduler
-        scheduler = kind(**self._options())
+        options = self._options()
+        scheduler = kind(**options)
         if not isinstance(scheduler, Scheduler):
             raise TypeError(f"`scheduler_cls={kind!r}` makes no `distributed.Scheduler`.")
+        if options.get("dashboard") is False:
+            scheduler.http_server.stop()  # it would tell anybody on this machine what is computed
         await scheduler.start()
         return scheduler
 
@@ -86,7 +89,7 @@ class JobCluster:
         asked = configured(self._recipe, "scheduler_options")
         options = dict(asked) if is_mapping(asked) else {}
         if "dashboard_address" not in options:
-            # There is a small server for the scheduler's health in any case.
+            # There is a small server for the scheduler's health in any case, until it is stopped.
             options |= {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
         if "host" not in options and "interface" not in options:
             options["interface"] = configured(self._recipe, "interface")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import shlex
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from amltk.backends.jobqueue.commands import answer_of, path_of
+from amltk.backends.jobqueue.commands import Answer, answer_of, path_of
 from amltk.backends.jobqueue.question import JobState, Question
 from amltk.backends.jobqueue.roster import Held, Phase
 
@@ -40,6 +40,7 @@ class Inquiry:
         self._question = question
         self._beside = shlex.split(submit_command)[0]
         self._said: Counter[str] = Counter()
+        self._named: set[str] = set()  # jobs that it has spoken of
         self._last = 0.0
 
     def is_due(self, jobs: Iterable[Held], now: float) -> bool:
@@ -71,17 +72,25 @@ class Inquiry:
     async def _states(self, job_ids: Collection[str]) -> Mapping[str, JobState]:
         if self._question is None:
             return {}
-        program, *arguments = self._question.command(tuple(job_ids))
+        answer = await self._answer(self._question.command(tuple(job_ids)))
+        if answer is None:
+            return {}
+        said = self._question.read(f"{answer.printed}\n{answer.complaints}")
+        states = {job_id: said[job_id] for job_id in job_ids if job_id in said}
+        if self._question.names_all and answer.code == 0:
+            # One that was never there may be with another cluster, which `submit_command` chose.
+            gone = self._named.intersection(job_ids) - states.keys()
+            states |= dict.fromkeys(gone, JobState("not in the queue any more", gone=True))
+        self._named.update(states)
+        return states
+
+    async def _answer(self, command: Sequence[str]) -> Answer | None:
+        program, *arguments = command
         path = path_of(program, beside=self._beside)
         if path is None:
-            return {}
+            return None
         try:
-            answer = await answer_of([path, *arguments], patience=PATIENCE)
+            return await answer_of([path, *arguments], patience=PATIENCE)
         except RuntimeError as error:
             logger.debug("Cannot ask about jobs: %s", error)
-            return {}
-        states = dict(self._question.read(f"{answer.printed}\n{answer.complaints}"))
-        if self._question.names_all and answer.code == 0:
-            gone = JobState("not in the queue any more", gone=True)
-            states = {job_id: states.get(job_id, gone) for job_id in job_ids}
-        return {job_id: states[job_id] for job_id in job_ids if job_id in states}
+            return None

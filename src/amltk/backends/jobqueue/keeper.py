@@ -119,7 +119,7 @@ class Keeper:
             self._look_for_the_dead()
             steps = self._roster.look(time.monotonic(), self._workers.n_calls(), self._idle())
             if steps.give_up:
-                self._end_with(steps.give_up)
+                self._end_with(steps.give_up + self._words_of_who_waits())
                 return
             self._do(steps)
             self._woken.clear()
@@ -127,7 +127,9 @@ class Keeper:
                 await asyncio.wait_for(self._woken.wait(), TICK)
 
     def _do(self, steps: Steps) -> None:
-        self._report(steps.note)
+        if steps.note:
+            self._reports.append(steps.note + self._words_of_who_waits())
+        self._report()
         for name in steps.lost:
             self._begin(self._give_up_on(self._roster.jobs[name]))
         for name in steps.end:
@@ -135,8 +137,8 @@ class Keeper:
         for _ in range(steps.start):
             self._submit()
 
-    def _report(self, *notes: str) -> None:
-        for note in filter(None, (*self._reports, *notes)):
+    def _report(self) -> None:
+        for note in self._reports:
             logger.warning("%s", note)
         self._reports.clear()
 
@@ -242,6 +244,12 @@ class Keeper:
     def _idle(self) -> frozenset[str]:
         idle = self._workers.idle()
         return frozenset(j.name for j in self._roster.jobs.values() if j.workers <= idle)
+
+    def _words_of_who_waits(self) -> str:
+        """The log of a job that runs, it seems, and whose worker is not there."""
+        waiting = [job for job in self._roster.jobs.values() if job.phase is Phase.WAITING]
+        words = (end_of_log(self._logs, job.job_id) for job in waiting)
+        return next((f"\n{said}" for said in words if said), "")
 
     async def _last_words(self, job: Held) -> str:
         for _ in range(LOOKS_FOR_LOGS):

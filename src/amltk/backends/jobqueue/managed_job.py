@@ -27,6 +27,10 @@ SHELLS = ("sh", "bash", "dash", "ksh", "zsh", "condor_submit")
 """What job scripts are read by that knows `trap`; HTCondor has `sh` read them."""
 
 
+WORKER, DASHBOARD = "distributed.cli.dask_worker", "--dashboard-address"
+"""dask's own worker, and how it is told where to show its health and its dashboard."""
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """What a job has to know of the program that it works for."""
@@ -63,6 +67,9 @@ class _ManagedJob(Job):
     ) -> None:
         super().__init__(scheduler=scheduler, name=name, log_directory=os.curdir, **options)
         self.log_directory = log_directory
+        if WORKER in self._command_template and DASHBOARD not in self._command_template:
+            # Nobody has to show credentials there.
+            self._command_template: str = f"{self._command_template} {DASHBOARD} 127.0.0.1:0"
         if self.shebang.split("/")[-1].split()[-1] in SHELLS:
             farewell = leave_exit_code(directory, name)
             self._job_script_prologue: Sequence[str] = [farewell, *self._job_script_prologue]

@@ -30,7 +30,7 @@ REFUSALS = 6
 PAUSE = 60.0
 """The longest that the next submission is put off after a failure."""
 
-FIRST_NOTE = 60.0
+FIRST_NOTE = 15.0
 """Seconds without any worker after which the user is told; then it is told half as often."""
 
 

@@ -24,6 +24,9 @@ PREFIX = ".amltk-jobs-"
 LOGS = "logs"
 """Where jobs leave their logs in it, if they are not told otherwise."""
 
+TAKEN_APART = re.compile(r"[^\w@%+=:,./~-]")
+"""What a shell, or a manager that reads a directive, does not take as a part of a path."""
+
 LINES, CHARACTERS = 20, 4000
 """How much of a log is shown at most."""
 
@@ -44,9 +47,16 @@ class RunDirectory:
 
     Raises:
         OSError: If it cannot be made; says where.
+        ValueError: If its path cannot stand in a job script.
     """
 
     def __init__(self, parent: Path) -> None:
+        if TAKEN_APART.search(str(parent)):
+            raise ValueError(
+                f"Jobs cannot be told of a directory in {str(parent)!r}, since a job script takes "
+                "that path apart: there is a blank or some special character in it. Give another "
+                "one with `shared_temp_directory`."
+            )
         try:
             # Nobody but the user can enter a directory that is made this way.
             self.path: Path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))

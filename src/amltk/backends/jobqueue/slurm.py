@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -58,7 +58,7 @@ def command(job_ids: Sequence[str]) -> Sequence[str]:
         "--noheader",
         "--states=all",
         "--format=%i|%T|%r",
-        f"--user={getpass.getuser()}",
+        f"--user={os.getuid()}",
     ]
 
 
