@@ -31,7 +31,7 @@ from amltk.backends.ray.losses import is_loss, lost, outcome_in
 from amltk.backends.ray.recipe import Ray
 from amltk.backends.ray.room import in_words, room_for, wanted, worker_options
 from amltk.backends.ray.session import Session
-from amltk.backends.ray.worker import Computer, Place, RayJob, RayWorker
+from amltk.backends.ray.worker import Place, RayJob, RayWorker, computer
 from amltk.callbacks import name_of
 from amltk.exceptions import ExecutorBrokenError
 
@@ -71,7 +71,7 @@ class Desk:
     def __init__(self, recipe: Ray, session: Session) -> None:
         self._recipe = recipe
         self._session = session
-        self._computer = ray.remote(**worker_options(recipe))(Computer)
+        self._computer = computer(worker_options(recipe))
         self._ender = Ender()
         self._limit = 0
         self._inbox: SimpleQueue[Callable[[], object]] = SimpleQueue()
