@@ -451,7 +451,7 @@ def test_an_environment_that_cannot_be_made_breaks_the_executor() -> None:
     """
     Nobody waits for ever: after three attempts all calls end, with the reason.
     """
-    nowhere = {"py_executable": "/does/not/exist"}
+    nowhere = {"working_dir": "file:///does/not/exist.zip"}
     with on_local(runtime_env=nowhere, max_workers=1).open() as executor:
         calls = [executor.submit(echo, n) for n in range(3)]
         for call in calls:
