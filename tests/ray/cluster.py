@@ -7,7 +7,6 @@ from each other by the resources that they have.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import psutil
@@ -37,6 +37,8 @@ CPUS = 2
 PORTS_EACH = 100
 """How many ports the workers of a node may use."""
 
+AS_LONG_AS_WE_LIVE = ("setpriv", "--pdeathsig", "TERM") if which("setpriv") else ()
+
 PATIENCE = 100.0
 """Seconds that a node may take to be there."""
 
@@ -51,11 +53,11 @@ class Node:
 
     def __init__(self, options: list[str], log: Path) -> None:
         self.log = log
-        ray = [sys.executable, "-W", "ignore", "-m", "ray.scripts.scripts"]
+        # It ends with this process, also if that ends without a word.
+        ray = [*AS_LONG_AS_WE_LIVE, sys.executable, "-W", "ignore", "-m", "ray.scripts.scripts"]
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [*ray, "start", "--block", *options],
-                env={**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ STARTING = 200
 def rays_environment() -> Generator[None]:
     """Who connects knows the token, and none is written into somebody's home directory."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", TOKEN)
         patch.delenv("RAY_ADDRESS", raising=False)
+        import_module("ray._raylet").Config.initialize("")  # it has read the environment already
         yield
 
 
@@ -68,15 +71,17 @@ def executor(shared_ray: None) -> Generator[RayExecutor]:
 
 
 @contextmanager
-def ray_cluster(directory: Path) -> Iterator[RayCluster]:
-    """A cluster of three nodes."""
+def ray_cluster(
+    directory: Path, others: Iterable[str] = ("left", "right")
+) -> Iterator[RayCluster]:
+    """A cluster of a head and others."""
     with ExitStack() as stack:
         # Not in the directory of the test: the names of sockets have to be short.
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="ray-"))
         cluster = RayCluster(directory, Path(scratch))
         stack.callback(cluster.end)
         cluster.start()
-        for name in ("left", "right"):
+        for name in others:
             cluster.join(name)
         yield cluster
 
