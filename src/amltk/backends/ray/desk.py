@@ -72,7 +72,7 @@ class Desk:
         self._recipe = recipe
         self._session = session
         self._computer = computer(worker_options(recipe))
-        self._ender = Ender()
+        self._ender = Ender(session.answers)
         self._limit = 0
         self._inbox: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._queue: deque[RayJob] = deque()
@@ -199,8 +199,10 @@ class Desk:
                 self._queue.popleft()
             missing = len(self._queue) - self._starting
             self._is_hungry = bool(self._idle) or len(self._workers) < self._limit
-        for _ in range(min(missing, self._limit - len(self._workers))):
-            self._start_worker()
+        missing = min(missing, self._limit - len(self._workers))
+        if missing > 0 and self._session.answers():
+            for _ in range(missing):
+                self._start_worker()
 
     def _next_job(self) -> RayJob | None:
         with self._lock:
@@ -260,8 +262,9 @@ class Desk:
 
     def _retire(self, worker: RayWorker) -> None:
         self._workers.remove(worker)
-        with suppress(Exception):
-            ray.kill(worker.actor)
+        if self._session.answers():
+            with suppress(Exception):
+                ray.kill(worker.actor)
 
     def _stop(self, future: RayFuture) -> None:
         for worker in self._workers:
@@ -286,6 +289,8 @@ class Desk:
     def _look_around(self) -> None:
         if not self._session.is_there():
             self._lose_all()
+            return
+        if not self._session.answers():
             return
         if self._queue or not self._limit:
             self._look_for_room()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import psutil
@@ -27,9 +27,14 @@ PATIENCE = 2.0
 
 
 class Ender:
-    """Ends workers in a thread of its own, which begins with the first one."""
+    """Ends workers in a thread of its own, which begins with the first one.
 
-    def __init__(self) -> None:
+    Args:
+        answers: Whether Ray can be asked something; otherwise what can be ended is what is here.
+    """
+
+    def __init__(self, answers: Callable[[], bool]) -> None:
+        self._answers = answers
         self._workers: list[RayWorker] = []
         self._closing = False
         self._changed = threading.Condition()
@@ -55,7 +60,10 @@ class Ender:
 
     def _run(self) -> None:
         while workers := self._next():
-            end_workers(workers)
+            if self._answers():
+                end_workers(workers)
+            else:
+                end_trees(by_node(workers).get(this_node(), []))
 
     def _next(self) -> list[RayWorker]:
         """All that there are; none if there will be no more."""
@@ -75,15 +83,25 @@ def end_workers(workers: Iterable[RayWorker]) -> None:
 
 
 def end_their_processes(workers: Iterable[RayWorker]) -> None:
-    pids: defaultdict[str, list[int]] = defaultdict(list)
-    for worker in workers:
-        if worker.place is not None:
-            pids[worker.place.node].append(worker.place.pid)
-    here = pids.pop(ray.get_runtime_context().get_node_id(), [])
+    pids = by_node(workers)
+    here = pids.pop(this_node(), [])
     elsewhere = [on_node(node).remote(there) for node, there in pids.items()]
     end_trees(here)
     if elsewhere:
         ray.wait(elsewhere, num_returns=len(elsewhere), timeout=PATIENCE)
+
+
+def by_node(workers: Iterable[RayWorker]) -> dict[str, list[int]]:
+    """The process ids of those that are there, by the node that they are on."""
+    pids: defaultdict[str, list[int]] = defaultdict(list)
+    for worker in workers:
+        if worker.place is not None:
+            pids[worker.place.node].append(worker.place.pid)
+    return pids
+
+
+def this_node() -> str:
+    return ray.get_runtime_context().get_node_id()
 
 
 def on_node(node: str) -> ray.RemoteFunction[[Iterable[int]], None]:
