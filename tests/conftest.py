@@ -58,6 +58,8 @@ STARTING = 100.0
 SETTLE = 10.0
 """Seconds that a thread which is about to end may take for it."""
 
+KEEP_CONNECTIONS = ("loky", "tests/ray/")
+"""In the names of tests that may leave file descriptors behind."""
 
 AT_HOME = ("airflow", "clusters", "ray")
 """Directories of tests that have an engine which is slow to start: it is started once for all."""
@@ -207,8 +209,8 @@ def nothing_is_left_behind(
 ) -> Generator[None]:
     """Fail a test that leaves a child process, a thread or a file descriptor behind.
 
-    Of a pool that broke loky itself keeps a pipe or two for a while; that they do not become more
-    and more is tested with loky.
+    Of a pool that broke loky itself keeps a pipe or two for a while, and Ray keeps connections as long as
+    it is there; that they do not become more and more is tested with each of them.
     """
     children, threads, descriptors = children_now(), set(threading.enumerate()), descriptors_now()
     yield
@@ -218,7 +220,7 @@ def nothing_is_left_behind(
         "processes": [p for p in children_now() - children if p.is_running()],
         "threads": [t for t in threading.enumerate() if t not in threads],
         "descriptors": []
-        if "loky" in request.node.nodeid.lower()
+        if any(name in request.node.nodeid.lower() for name in KEEP_CONNECTIONS)
         else more_than(descriptors, descriptors_now()),
     }
     assert not any(left.values()), f"The test left behind: {left}"

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol, TypedDict
@@ -20,12 +21,17 @@ from typing_extensions import override
 
 from amltk.backends.base import n_cores
 from amltk.backends.process_trees import end_processes, is_alive
+from amltk.backends.ray.listening import listens
 from amltk.backends.ray.recipe import Ray
 
 __all__ = ["Connection", "connection_for"]
 
 SET_BY_RAY = ("PYTHONBREAKPOINT", "RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED")
 """Environment variables of this process that Ray sets when it connects."""
+
+SILENCE = 30.0
+"""Seconds after which a head that nobody can connect to is given up. Ray itself would end this whole
+process, after 60."""
 
 MEMORY_OF_RAY = "gcs_server"
 """The process that Ray has to ask when it disconnects."""
@@ -58,17 +64,23 @@ class Cluster(Connection):
     def __init__(self, recipe: Ray) -> None:
         self._recipe = recipe
         self._me = ""
+        self._head = ""
+        self._heard = math.inf
 
     @override
     def connect(self) -> None:
         with environment_restored():
             self._init()
-        self._me = ray.get_runtime_context().get_worker_id()
+        context = ray.get_runtime_context()
+        self._me, self._head = context.get_worker_id(), context.gcs_address
+        self._heard = time.monotonic()
         show_worker_logs(show=self._recipe.log_to_driver)
 
     @override
     def is_alive(self) -> bool:
-        return True
+        if listens(self._head):
+            self._heard = time.monotonic()
+        return time.monotonic() - self._heard < SILENCE
 
     @override
     def disconnect(self) -> None:

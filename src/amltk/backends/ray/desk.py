@@ -31,7 +31,7 @@ from amltk.backends.ray.losses import is_loss, lost, outcome_in
 from amltk.backends.ray.recipe import Ray
 from amltk.backends.ray.room import in_words, room_for, wanted, worker_options
 from amltk.backends.ray.session import Session
-from amltk.backends.ray.worker import Computer, Place, RayJob, RayWorker
+from amltk.backends.ray.worker import Place, RayJob, RayWorker, computer
 from amltk.callbacks import name_of
 from amltk.exceptions import ExecutorBrokenError
 
@@ -71,8 +71,8 @@ class Desk:
     def __init__(self, recipe: Ray, session: Session) -> None:
         self._recipe = recipe
         self._session = session
-        self._computer = ray.remote(**worker_options(recipe))(Computer)
-        self._ender = Ender()
+        self._computer = computer(worker_options(recipe))
+        self._ender = Ender(session.answers)
         self._limit = 0
         self._inbox: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._queue: deque[RayJob] = deque()
@@ -199,8 +199,10 @@ class Desk:
                 self._queue.popleft()
             missing = len(self._queue) - self._starting
             self._is_hungry = bool(self._idle) or len(self._workers) < self._limit
-        for _ in range(min(missing, self._limit - len(self._workers))):
-            self._start_worker()
+        missing = min(missing, self._limit - len(self._workers))
+        if missing > 0 and self._session.answers():
+            for _ in range(missing):
+                self._start_worker()
 
     def _next_job(self) -> RayJob | None:
         with self._lock:
@@ -260,8 +262,9 @@ class Desk:
 
     def _retire(self, worker: RayWorker) -> None:
         self._workers.remove(worker)
-        with suppress(Exception):
-            ray.kill(worker.actor)
+        if self._session.answers():
+            with suppress(Exception):
+                ray.kill(worker.actor)
 
     def _stop(self, future: RayFuture) -> None:
         for worker in self._workers:
@@ -286,6 +289,8 @@ class Desk:
     def _look_around(self) -> None:
         if not self._session.is_there():
             self._lose_all()
+            return
+        if not self._session.answers():
             return
         if self._queue or not self._limit:
             self._look_for_room()

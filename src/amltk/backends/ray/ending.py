@@ -2,21 +2,22 @@
 
 Ray itself ends a worker's children, and in newer versions those that share its process group; not
 what has a session of its own and was started by one of these. So first all that descend from the
-worker are ended, on its own node. Meanwhile it is stopped, so that it cannot start others.
+worker are ended, on its own node; meanwhile it is stopped, so that it cannot start others. Then it
+is killed there, too: Ray says that a worker is ended before its process is.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import psutil
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from amltk.backends.process_trees import attempt, end_processes
+from amltk.backends.process_trees import GRACE, attempt, end_processes, those_left
 from amltk.backends.ray.worker import RayWorker
 
 __all__ = ["Ender"]
@@ -26,9 +27,14 @@ PATIENCE = 2.0
 
 
 class Ender:
-    """Ends workers in a thread of its own, which begins with the first one."""
+    """Ends workers in a thread of its own, which begins with the first one.
 
-    def __init__(self) -> None:
+    Args:
+        answers: Whether Ray can be asked something; otherwise what can be ended is what is here.
+    """
+
+    def __init__(self, answers: Callable[[], bool]) -> None:
+        self._answers = answers
         self._workers: list[RayWorker] = []
         self._closing = False
         self._changed = threading.Condition()
@@ -54,7 +60,10 @@ class Ender:
 
     def _run(self) -> None:
         while workers := self._next():
-            end_workers(workers)
+            if self._answers():
+                end_workers(workers)
+            else:
+                end_trees(by_node(workers).get(this_node(), []))
 
     def _next(self) -> list[RayWorker]:
         """All that there are; none if there will be no more."""
@@ -67,32 +76,42 @@ class Ender:
 def end_workers(workers: Iterable[RayWorker]) -> None:
     """End workers, wherever they are."""
     with suppress(Exception):  # a node is lost, or Ray is
-        end_what_they_started(workers)
+        end_their_processes(workers)
     for worker in workers:
         with suppress(Exception):
             ray.kill(worker.actor)
 
 
-def end_what_they_started(workers: Iterable[RayWorker]) -> None:
-    pids: defaultdict[str, list[int]] = defaultdict(list)
-    for worker in workers:
-        if worker.place is not None:
-            pids[worker.place.node].append(worker.place.pid)
-    here = pids.pop(ray.get_runtime_context().get_node_id(), [])
+def end_their_processes(workers: Iterable[RayWorker]) -> None:
+    pids = by_node(workers)
+    here = pids.pop(this_node(), [])
     elsewhere = [on_node(node).remote(there) for node, there in pids.items()]
-    end_descendants(here)
+    end_trees(here)
     if elsewhere:
         ray.wait(elsewhere, num_returns=len(elsewhere), timeout=PATIENCE)
 
 
+def by_node(workers: Iterable[RayWorker]) -> dict[str, list[int]]:
+    """The process ids of those that are there, by the node that they are on."""
+    pids: defaultdict[str, list[int]] = defaultdict(list)
+    for worker in workers:
+        if worker.place is not None:
+            pids[worker.place.node].append(worker.place.pid)
+    return pids
+
+
+def this_node() -> str:
+    return ray.get_runtime_context().get_node_id()
+
+
 def on_node(node: str) -> ray.RemoteFunction[[Iterable[int]], None]:
-    """`end_descendants`, to be called on a node, however busy that is."""
+    """`end_trees`, to be called on a node, however busy that is."""
     place = NodeAffinitySchedulingStrategy(node, soft=False)
-    return ray.remote(end_descendants).options(num_cpus=0, max_retries=0, scheduling_strategy=place)
+    return ray.remote(end_trees).options(num_cpus=0, max_retries=0, scheduling_strategy=place)
 
 
-def end_descendants(pids: Iterable[int]) -> None:
-    """End what these processes, which are on this node, have started."""
+def end_trees(pids: Iterable[int]) -> None:
+    """End these processes, which are on this node, and what they have started; it is done then."""
     frozen: list[psutil.Process] = []
     for pid in pids:
         with suppress(psutil.Error):
@@ -100,8 +119,10 @@ def end_descendants(pids: Iterable[int]) -> None:
             process.suspend()
             frozen.append(process)
     end_processes(child.pid for process in frozen for child in children_of(process))
+    # They are not asked to end: of that the call would hear, and Ray alone takes its time.
     for process in frozen:
-        attempt(process.resume)
+        attempt(process.kill)
+    those_left(frozen, seconds=GRACE)
 
 
 def children_of(process: psutil.Process) -> list[psutil.Process]:

@@ -18,6 +18,9 @@ __all__ = ["Ray"]
 FINEST = 1e-4
 """The smallest part of a CPU or of another resource that Ray can give to a call."""
 
+LEAST_STORE = 75 * 2**20
+"""The least shared memory that Ray starts with, in bytes."""
+
 OF_THEIR_OWN: Mapping[str, str] = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
 """Resources that have fields of their own, which Ray wants to be used."""
 
@@ -69,7 +72,7 @@ class Ray:
     local_resources: Mapping[str, float] | None = field(default=None, hash=False)
     """Other resources of a local Ray, by name."""
     local_object_store: int | None = None
-    """Bytes of shared memory of a local Ray, at least 75 MB; Ray decides if `None`."""
+    """Bytes of shared memory of a local Ray, at least 75 MiB; Ray decides if `None`."""
     autoscaling: bool = False
     """Whether nodes may be added to the cluster, so that calls wait for one that has what they ask
     for. Otherwise it is an error if there is none."""
@@ -80,18 +83,19 @@ class Ray:
 
     def __post_init__(self) -> None:
         require_address(self.address)
-        for name, amount in asked_for(self).items():
-            require_amount(name, amount)
-        for name in self.resources or {}:
-            require_other_resource("resources", name)
-        for name, amount in (self.local_resources or {}).items():
-            require_other_resource("local_resources", name)
-            require_amount(f"local_resources[{name!r}]", amount)
+        require_amount("num_cpus", self.num_cpus)
+        require_gpus(self.num_gpus)
+        require_whole("memory", self.memory)
+        require_resources("resources", self.resources)
+        require_names("runtime_env", self.runtime_env)
+        require_resources("local_resources", self.local_resources)
         require_at_least_one("max_workers", self.max_workers)
         require_at_least_one("max_tasks_per_child", self.max_tasks_per_child)
         require_at_least_one("local_cpus", self.local_cpus)
-        require_local_size("local_gpus", self.local_gpus)
-        require_local_size("local_object_store", self.local_object_store)
+        require_whole("local_gpus", self.local_gpus)
+        require_store(self.local_object_store)
+        require_flag("autoscaling", self.autoscaling)
+        require_flag("log_to_driver", self.log_to_driver)
         self._require_local()
         if not 0 < require_number("timeout", self.timeout) < math.inf:
             raise ValueError(f"`timeout={self.timeout}` is no time: give seconds, more than 0.")
@@ -116,13 +120,6 @@ class Ray:
                 f"`{said[0]}` is about a Ray that the run starts, but `address={self.address!r}` "
                 "names one that runs already. Leave one of them out."
             )
-
-
-def asked_for(recipe: Ray) -> dict[str, float]:
-    """What each call asks for, by the names of the fields."""
-    others = {f"resources[{name!r}]": n for name, n in (recipe.resources or {}).items()}
-    memory = {} if recipe.memory is None else {"memory": recipe.memory}
-    return {"num_cpus": recipe.num_cpus, "num_gpus": recipe.num_gpus, **memory, **others}
 
 
 def local_size(recipe: Ray) -> dict[str, object]:
@@ -170,16 +167,50 @@ def require_amount(name: str, amount: object) -> None:
         raise ValueError(f"`{name}={amount}` is finer than Ray can count: in steps of {FINEST}.")
 
 
-def require_other_resource(field_name: str, resource: str) -> None:
-    if resource in OF_THEIR_OWN:
-        own = OF_THEIR_OWN[resource]
-        raise ValueError(f"`{field_name}` cannot name {resource!r}, which has a field: `{own}`.")
+def require_gpus(amount: object) -> None:
+    require_amount("num_gpus", amount)
+    number = require_number("num_gpus", amount)
+    if number > 1 and number != int(number):
+        raise ValueError(f"`num_gpus={amount}` has to be whole, or less than 1: Ray splits one GPU only.")
 
 
-def require_local_size(name: str, value: object) -> None:
+def require_resources(field_name: str, resources: object) -> None:
+    for name, amount in require_names(field_name, resources).items():
+        if name in OF_THEIR_OWN:
+            own = OF_THEIR_OWN[name]
+            raise ValueError(f"`{field_name}` cannot name {name!r}, which has a field: `{own}`.")
+        require_amount(f"{field_name}[{name!r}]", amount)
+
+
+def require_names(field_name: str, value: object) -> Mapping[str, object]:
+    """The value, which has to map names to something."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise TypeError(f"`{field_name}={value!r}` has to be a mapping from names, or None.")
+    named: dict[str, object] = {}
+    for name, content in value.items():
+        if not isinstance(name, str):
+            raise TypeError(f"`{field_name}` has the name {name!r}, which has to be text.")
+        named[name] = content
+    return named
+
+
+def require_whole(name: str, value: object) -> None:
     if value is None:
         return
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"`{name}={value!r}` has to be a whole number, or None.")
     if value < 0:
         raise ValueError(f"`{name}={value}` cannot be negative.")
+
+
+def require_store(size: int | None) -> None:
+    require_whole("local_object_store", size)
+    if size is not None and size < LEAST_STORE:
+        raise ValueError(f"`local_object_store={size}` is too small: at least {LEAST_STORE} bytes.")
+
+
+def require_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"`{name}={value!r}` has to be True or False.")

@@ -15,6 +15,7 @@ import ray
 from amltk.backends.ray.attempt import require_reachable
 from amltk.backends.ray.connecting import connection_for
 from amltk.backends.ray.keeper import Keeper
+from amltk.backends.ray.listening import listens
 from amltk.backends.ray.recipe import Ray, local_size
 from amltk.exceptions import BackendUnavailableError
 
@@ -46,6 +47,10 @@ class Session:
         if not ray.is_initialized() or (self._keeper is not None and not self._keeper.is_there()):
             return False
         return ray.get_runtime_context().get_worker_id() == self._me
+
+    def answers(self) -> bool:
+        """Whether it can be asked something now; see `listens`."""
+        return listens(self._address)
 
     def admit(self, recipe: Ray) -> None:
         """Let somebody else use it.

@@ -17,10 +17,12 @@ from typing import NamedTuple
 import ray
 from ray import cloudpickle
 
-from amltk.backends.payload import outcome_of
+from amltk.backends.payload import outcome_of, said
 from amltk.backends.ray.future import RayFuture
+from amltk.backends.ray.room import WorkerOptions
+from amltk.exceptions import BackendUnavailableError
 
-__all__ = ["Computer", "Place", "RayJob", "RayWorker"]
+__all__ = ["Computer", "Place", "RayJob", "RayWorker", "computer"]
 
 
 class Place(NamedTuple):
@@ -42,6 +44,20 @@ class Computer:
     def compute(self, packed: bytes) -> bytes:
         """Compute a call."""
         return bytes(outcome_of(packed, cloudpickle.dumps))
+
+
+def computer(options: WorkerOptions) -> ray.ActorClass:
+    """What makes workers, each of which asks for this.
+
+    Raises:
+        BackendUnavailableError: If it makes no sense to Ray.
+    """
+    try:
+        return ray.remote(**options)(Computer)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BackendUnavailableError(
+            f"Ray refuses what each call asks for, {options}: {said(error)}"
+        ) from error
 
 
 class RayJob(NamedTuple):

@@ -1,0 +1,305 @@
+"""A Ray cluster of three nodes: what is computed where, and what becomes of it when a node is lost."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import ray
+
+from amltk import Scheduler
+from amltk.backends.ray import Ray
+from amltk.exceptions import BackendUnavailableError, ExecutorBrokenError, WorkerLostError
+from amltk.scheduling import ExitCode, Retry
+from tests.helpers import Gate, die, echo, program, wait_at
+from tests.ray.cluster import RayCluster, free_port, until
+from tests.ray.conftest import STARTING, ray_cluster
+
+pytestmark = pytest.mark.timeout(180, func_only=True)
+
+NODES = ("head", "left", "right")
+
+
+def node_of() -> str:
+    """On which node this is computed."""
+    return ray.get_runtime_context().get_node_id()
+
+
+def wait_on_a_node(gate: str) -> str:
+    wait_at(gate)
+    return node_of()
+
+
+def start_a_child_and_wait_at(path: str, gate: str) -> None:
+    with subprocess.Popen(["cat", gate], stdout=subprocess.DEVNULL, start_new_session=True) as child:
+        Path(path).write_text(f"{os.getpid()} {child.pid}")
+
+
+def lose_a_node_the_first_time(flag: str, gate: str) -> str:
+    if Path(flag).exists():
+        return "alive"
+    Path(flag).touch()
+    return wait_at(gate)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def on(cluster: RayCluster, **said: Any) -> Ray:
+    return Ray(cluster.address, timeout=STARTING, **said)
+
+
+def test_calls_are_computed_on_all_nodes(cluster: RayCluster, tmp_path: Path) -> None:
+    """
+    As many at once as there is room for on all of them.
+    """
+    with on(cluster).open() as executor, Gate(tmp_path / "gate") as gate:
+        held = [executor.submit(wait_on_a_node, gate.path) for _ in range(7)]
+        until(lambda: [call.running() for call in held] == [*[True] * 6, False])
+        gate.let_go()
+        assert len({call.result() for call in held}) == len(NODES)
+
+
+def test_a_call_is_computed_where_there_is_what_it_asks_for(cluster: RayCluster) -> None:
+    """
+    Schedulers that ask for different things share the cluster.
+    """
+    places: dict[str, str] = {}
+    for name in NODES:
+        with on(cluster, resources={name: 1}).open() as executor:
+            places[name] = executor.submit(node_of).result()
+    assert len(set(places.values())) == len(NODES)
+
+
+def test_what_no_node_has_is_refused(cluster: RayCluster) -> None:
+    """
+    Also if all of them together have it.
+    """
+    with pytest.raises(BackendUnavailableError, match=r"CPU: 4.*Its nodes have CPU: 2.*; or CPU: 2"):
+        on(cluster, num_cpus=4).open()
+    with pytest.raises(BackendUnavailableError, match="left: 1, right: 1"):
+        on(cluster, resources={"left": 1, "right": 1}).open()
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_a_call_on_any_node_ends_with_all_it_has_started(
+    cluster: RayCluster, node: str, tmp_path: Path
+) -> None:
+    """
+    With `run(wait=False)`, and when it is over.
+    """
+    scheduler = Scheduler(on(cluster, resources={node: 1}))
+    pids = tmp_path / "pids"
+    with Gate(tmp_path / "gate") as gate:
+
+        @scheduler.on_start
+        def begin() -> None:
+            scheduler.submit(start_a_child_and_wait_at, str(pids), gate.path)
+            gate.hold()
+            until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+            scheduler.stop()
+
+        assert scheduler.run(wait=False).code is ExitCode.STOPPED
+        assert not any(is_alive(int(pid)) for pid in pids.read_text().split())
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_a_worker_that_dies_costs_its_call_alone(
+    cluster: RayCluster, node: str, tmp_path: Path
+) -> None:
+    """
+    Whatever node it is on.
+    """
+    with on(cluster, resources={node: 1}).open() as executor, Gate(tmp_path / "gate") as gate:
+        goes_on = executor.submit(wait_at, gate.path)
+        gate.hold()
+        assert isinstance(executor.submit(die).exception(), WorkerLostError)
+        assert executor.submit(echo, 5).result() == 5
+        gate.let_go()
+        assert goes_on.result() == ""
+
+
+def test_the_cluster_of_this_machine_is_found(
+    cluster: RayCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    `"auto"` means the one that `RAY_ADDRESS` names; it goes on after the run.
+    """
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    for _ in range(2):
+        with Ray("auto", timeout=STARTING).open() as executor:
+            assert executor.submit(echo, 5).result() == 5
+    assert not ray.is_initialized()
+    assert all(node.process.poll() is None for node in cluster.nodes.values())
+
+
+def test_who_is_connected_stays_connected(cluster: RayCluster) -> None:
+    """
+    The Ray that the program has connected to is used, and left as it is.
+    """
+    ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
+    try:
+        me = ray.get_runtime_context().get_worker_id()
+        for recipe in (on(cluster), Ray("auto"), Ray()):
+            scheduler = Scheduler(recipe)
+            scheduler.on_start.add(lambda: scheduler.submit(echo, 5))  # noqa: B023
+            scheduler.run()
+            scheduler.run(wait=False)
+            assert ray.get_runtime_context().get_worker_id() == me
+        assert ray.get(ray.remote(echo).remote(5)) == 5
+        with pytest.raises(BackendUnavailableError, match="how big it is, the program has said"):
+            Ray(local_cpus=1).open()
+    finally:
+        ray.shutdown()
+
+
+def test_who_shuts_ray_down_loses_what_it_computes(cluster: RayCluster, tmp_path: Path) -> None:
+    """
+    Nobody waits for ever; a recipe connects again.
+    """
+    with on(cluster).open() as executor, Gate(tmp_path / "gate") as gate:
+        calls = [executor.submit(wait_at, gate.path) for _ in range(10)]
+        gate.hold()
+        ray.shutdown()
+        assert {type(call.exception()) for call in calls} <= {WorkerLostError, ExecutorBrokenError}
+        with pytest.raises(ExecutorBrokenError, match="Ray is gone"):
+            executor.submit(echo, 5)
+        with on(cluster).open() as another:
+            assert another.submit(echo, 5).result() == 5
+
+
+def test_a_node_that_is_lost_costs_its_calls_alone(cluster: RayCluster, tmp_path: Path) -> None:
+    """
+    A `Retry` has them computed on another, when there is one.
+    """
+    cluster.join("spare")
+    scheduler = Scheduler(on(cluster, num_cpus=0, resources={"spare": 1}, autoscaling=True))
+    retried = scheduler.task(lose_a_node_the_first_time, plugins=Retry(max_lost=1))
+    results: list[object] = []
+    lost: list[BaseException] = []
+    scheduler.on_future_result.add(lambda _, result: results.append(result))
+    with Gate(tmp_path / "gate") as gate, Gate(tmp_path / "other") as other:
+
+        @scheduler.on_start
+        def begin() -> None:
+            retried(str(tmp_path / "flag"), gate.path)
+            gate.hold()
+            scheduler.submit(wait_at, other.path)
+            other.hold()
+            cluster.kill("spare")
+
+        @scheduler.on_future_exception
+        def another_one(_: object, error: BaseException) -> None:
+            lost.append(error)
+            cluster.join("spare")
+
+        scheduler.run(on_exception="ignore")
+    cluster.kill("spare")
+    assert results == ["alive"]
+    assert [type(error) for error in lost] == [WorkerLostError]
+
+
+# Where nobody is.
+
+
+def test_where_nobody_listens_nothing_is_opened() -> None:
+    """
+    The error comes at once, and says where and what to do.
+    """
+    began = time.monotonic()
+    with pytest.raises(BackendUnavailableError, match=r"127.0.0.1:\d+: nothing listens there"):
+        Ray(f"127.0.0.1:{free_port()}").open()
+    with pytest.raises(BackendUnavailableError, match="no-such-host.invalid:6379: nothing listens"):
+        Ray("no-such-host.invalid:6379").open()
+    assert time.monotonic() - began < 10
+
+
+def test_who_does_not_answer_is_no_ray() -> None:
+    """
+    Somebody listens there, and says nothing.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(BackendUnavailableError, match=f"{address}.*(more than 3 sec|Failed to)"):
+            Ray(address, timeout=3).open()
+    assert not ray.is_initialized()
+
+
+def test_who_has_the_wrong_token_is_told_so(cluster: RayCluster, tmp_path: Path) -> None:
+    """
+    Within seconds, and nothing is left.
+    """
+    with program(tmp_path / "p.py", STRANGER, cluster.address) as process:
+        out, err = process.communicate()
+    assert out.splitlines() == ["BackendUnavailableError", "True", "True", "False"], (out, err)
+    assert err == ""
+
+
+STRANGER = """
+import os, sys, time
+os.environ["RAY_AUTH_TOKEN"] = "wrong" * 13
+from amltk.backends import Ray
+from amltk.exceptions import BackendUnavailableError
+
+began = time.monotonic()
+try:
+    Ray(sys.argv[1], timeout=60).open()
+except BackendUnavailableError as error:
+    print(type(error).__name__)
+    print("RAY_AUTH_TOKEN" in str(error))
+print(time.monotonic() - began < 50)
+import ray
+print(ray.is_initialized())
+"""
+
+
+def test_a_cluster_that_is_gone_takes_its_calls_with_it(tmp_path: Path) -> None:
+    """
+    They end as lost, and the program goes on: nobody waits for ever.
+    """
+    with ray_cluster(tmp_path, others=()) as cluster:
+        with program(tmp_path / "p.py", BEREFT, cluster.address, str(tmp_path / "gate")) as process:
+            with Gate(tmp_path / "gate") as gate:
+                gate.hold()
+                cluster.kill("head")
+                out, err = process.communicate()
+    assert out.splitlines() == ["{'WorkerLostError'}", "BackendUnavailableError", "done"], err
+    assert err == ""
+
+
+BEREFT = """
+import sys
+from amltk import Scheduler
+from amltk.backends import Ray
+from amltk.backends.ray import connecting
+from amltk.exceptions import BackendUnavailableError
+
+connecting.SILENCE = 3
+
+def wait(gate):
+    with open(gate) as pipe:
+        return pipe.read()
+
+scheduler = Scheduler.with_ray(sys.argv[1])
+errors = []
+scheduler.on_start.add(lambda: [scheduler.submit(wait, sys.argv[2]) for _ in range(2)])
+scheduler.on_future_exception.add(lambda _, error: errors.append(type(error).__name__))
+scheduler.run(on_exception="ignore")
+print(set(errors))
+try:
+    Ray(sys.argv[1]).open()
+except BackendUnavailableError as error:
+    print(type(error).__name__)
+print("done")
+"""
