@@ -261,10 +261,19 @@ def test_where_nobody_listens_nothing_is_opened(tmp_path: Path) -> None:
     The error comes when the time is up; it says where and what to do, and nothing is left.
     """
     address = f"tcp://127.0.0.1:{unused_port()}"
-    with pytest.raises(BackendUnavailableError, match=rf"{address} within 0.2 sec.*dask scheduler"):
+    why = rf"{address} within 0.2 sec.*refused.*dask scheduler"
+    with pytest.raises(BackendUnavailableError, match=why):
         Dask(address, timeout=0.2).open()
     with pytest.raises(BackendUnavailableError, match=r"nowhere.json after 0.2.*scheduler-file"):
         Dask(scheduler_file=str(tmp_path / "nowhere.json"), timeout=0.2).open()
+
+
+def test_an_encrypted_address_needs_credentials() -> None:
+    """
+    The error says so.
+    """
+    with pytest.raises(BackendUnavailableError, match="TLS.*`security`"):
+        Dask("tls://127.0.0.1:1", timeout=1).open()
 
 
 def test_a_run_that_nobody_answers_does_not_begin() -> None:

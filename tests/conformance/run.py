@@ -37,6 +37,8 @@ NOT_OF_OURS: Mapping[str, str] = {
 
 IN_PLACE = "a call is computed before `submit` returns, so there is nothing to wait for"
 
+TOO_EARLY = {"test_cancel_futures": "it can cancel all calls before a worker is ready"}
+
 
 class Subject(NamedTuple):
     """An executor, and what is known of it."""
@@ -71,6 +73,8 @@ def dask_cluster() -> Generator[None]:
         cluster = DaskCluster(Dask(n_workers=1, threads_per_worker=5), loop)
         stack.callback(cluster.close)
         addresses.append(cluster.address)
+        with dask(1) as executor:
+            executor.submit(abs, -1).result()  # starts threads of Dask that stay
         yield
         addresses.clear()
 
@@ -98,12 +102,12 @@ SUBJECTS: Mapping[str, Subject] = {
     "ThreadPoolExecutor": Subject(ThreadPoolExecutor),
     "Processes": Subject(
         processes,
-        sometimes={"test_cancel_futures": "it can cancel all calls before a worker is ready"},
+        sometimes=TOO_EARLY,
     ),
     "Threads": Subject(threads),
     "Loky": Subject(loky),
-    "Dask": Subject(dask),
-    "Dask of the run": Subject(dask_with_files),
+    "Dask": Subject(dask, sometimes=TOO_EARLY),
+    "Dask of the run": Subject(dask_with_files, sometimes=TOO_EARLY),
     "Sequential": Subject(
         sequential,
         fails=dict.fromkeys(

@@ -58,7 +58,11 @@ class DaskCluster:
 
     def close(self) -> None:
         """End the workers, which have nothing to compute, and the scheduler."""
-        self._loop.do(*map(end_worker, self._nannies))
+        processes = [nanny.process for nanny in self._nannies]
+        closing = [nanny.close(timeout=PATIENCE) for nanny in self._nannies]
+        self._loop.do(*closing, *map(end_start_of, processes))
+        # Who was about to start a worker has done so all the same.
+        self._loop.do(*map(end_start_of, processes))
         self._loop.do(self._scheduler.close())
 
     def end_workers(self) -> None:
@@ -66,7 +70,7 @@ class DaskCluster:
         from amltk.backends.process_trees import end_processes  # noqa: PLC0415
 
         for nanny in self._nannies:
-            nanny.close_gracefully()
+            nanny.close_gracefully()  # or else it would start another one
         end_processes([nanny.pid for nanny in self._nannies if nanny.pid is not None])
 
     async def _start_scheduler(self) -> distributed.Scheduler:
@@ -102,18 +106,8 @@ class DaskCluster:
         return MEMORY_LIMIT // self._n_workers if limit == "auto" else limit
 
 
-async def end_worker(nanny: distributed.Nanny) -> None:
-    """End a worker that has nothing to compute, and start no other one in its place."""
-    nanny.close_gracefully()  # or else it would start another one
-    process = nanny.process
-    await end_start_of(process)
-    await nanny.close(timeout=PATIENCE)
-    # It may have been about to start one all the same.
-    await end_start_of(process)
-
-
 async def end_start_of(process: WorkerProcess | None) -> None:
-    """Do not wait until a worker is there that takes the place of one which has died."""
+    """Do not wait for a worker that is to take the place of one which has died."""
     if process is not None and process.process is not None and process.status is Status.starting:
         await process.process.kill()
         await process.stopped.wait()

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["connect", "start"]
 
+SAYING_WHY = 0.5
+"""Seconds that Dask may take to say why nobody answered in time."""
+
 GLANCE = 0.05
 """Seconds between two looks at a file."""
 
@@ -62,7 +65,7 @@ def begin(recipe: Dask, stack: ExitStack) -> LoopThread:
 
 def client_for(recipe: Dask, address: str, loop: LoopThread) -> distributed.Client:
     try:
-        loop.do(answer_from(address, recipe), seconds=recipe.timeout)
+        loop.do(answer_from(address, recipe), seconds=recipe.timeout + SAYING_WHY)
         return distributed.Client(
             address,
             security=recipe.security,
@@ -70,9 +73,10 @@ def client_for(recipe: Dask, address: str, loop: LoopThread) -> distributed.Clie
             loop=loop.loop,
             set_as_default=False,
         )
-    except OSError as error:
+    except (OSError, TypeError) as error:  # the latter where it ought to have credentials
+        why = error.__cause__ or str(error) or "it says nothing"
         raise BackendUnavailableError(
-            f"No Dask scheduler answers at {address} within {recipe.timeout} seconds: {error}. See "
+            f"No Dask scheduler answers at {address} within {recipe.timeout} seconds: {why}. See "
             "that `dask scheduler` is running there, that this machine may connect to it, and that "
             "`security` is as the scheduler has it."
         ) from error
