@@ -87,12 +87,12 @@ def test_an_outcome_may_be_seen_late() -> None:
         ("failed", NOTHING, "before it was begun"),
         ("skipped", NOTHING, "worker_storage"),
         ("removed", NOTHING, "removed"),
+        ("deleted", Found(None, "vm, process 7"), "deleted from Airflow, begun by vm, process 7"),
     ],
 )
 def test_a_loss_says_what_is_known_of_it(state: str, found: Found, said: str) -> None:
     """
     Who had begun the call, or why nobody had.
     """
-    course = Course()
-    course.hear(state, 0.0)
+    course = Course(state, over_since=0.0)
     assert said in str(course.why_lost(found, 0.0))

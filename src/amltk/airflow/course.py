@@ -74,10 +74,11 @@ class Course:
         """Why nothing will come of it, though it is over; `None` if something still may."""
         if not self.is_over or (self.state == "success" and self.may_still_settle(now)):
             return None
-        if found.started is not None:
-            return f"its task in Airflow ended as {self.state!r}, begun by {found.started}"
+        begun = "" if found.started is None else f", begun by {found.started}"
         if self.state == "deleted":
-            return "its run was deleted from Airflow"
+            return f"its run was deleted from Airflow{begun}"
+        if begun:
+            return f"its task in Airflow ended as {self.state!r}{begun}"
         if self.state == "success":
             return (
                 "its task in Airflow ended well, but what came of it is not in the storage: was "
