@@ -13,6 +13,7 @@ from concurrent.futures import Executor, Future
 from ray import cloudpickle
 from typing_extensions import ParamSpec, TypeVar, override
 
+from amltk.backends.abilities import Abilities
 from amltk.backends.base import summary
 from amltk.backends.payload import pack_call
 from amltk.backends.ray.desk import Desk
@@ -39,6 +40,9 @@ class RayExecutor(Executor):
         BackendUnavailableError: If that Ray cannot be used, or has no node on which a call would
             ever fit.
     """
+
+    abilities: Abilities = Ray.abilities
+    """What can be relied on: what the recipe says."""
 
     def __init__(self, recipe: Ray | None = None) -> None:
         self._recipe = Ray() if recipe is None else recipe

@@ -41,7 +41,6 @@ class Ray:
         stops_running=True,
         survives_dead_worker=True,
         isolates_culprit=True,
-        messages=False,
         functions="by value",
         overhead=1e-3,
     )

@@ -6,6 +6,7 @@ to leave disconnects, unless it was the program itself that called `ray.init`.
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from ipaddress import ip_address
@@ -38,13 +39,16 @@ class Session:
         self._recipe = recipe
         self._keeper = keeper
         self._n_users = 0
+        self._process = os.getpid()
         context = ray.get_runtime_context()
         self._me = context.get_worker_id()
         self._address = context.gcs_address
 
     def is_there(self) -> bool:
         """Whether this is what the process is connected to, and can be used."""
-        if not ray.is_initialized() or (self._keeper is not None and not self._keeper.is_there()):
+        if os.getpid() != self._process or not ray.is_initialized():
+            return False
+        if self._keeper is not None and not self._keeper.is_there():
             return False
         return ray.get_runtime_context().get_worker_id() == self._me
 
@@ -117,15 +121,25 @@ class Shared:
     def __init__(self) -> None:
         self._session: Session | None = None
         self._keeper: Keeper | None = None
+        self._is_in_a_fork = False
+        os.register_at_fork(after_in_child=self._forked)
 
     def hold(self, recipe: Ray) -> Session:
         """Use the Ray that a recipe names."""
+        if self._is_in_a_fork:
+            raise BackendUnavailableError(
+                "This process is a fork of one that was connected to Ray, and Ray cannot be used in "
+                'forks. Start it in another way, for instance with mp_context="spawn".'
+            )
         with lock:
             session = self._session
             if session is None or not session.is_there():
                 session = self._session = self._connected(recipe)
             session.admit(recipe)
             return session
+
+    def _forked(self) -> None:
+        self._is_in_a_fork = self._is_in_a_fork or ray.is_initialized()
 
     def _connected(self, recipe: Ray) -> Session:
         if self._keeper is not None:
