@@ -272,7 +272,7 @@ def test_an_encrypted_address_needs_credentials() -> None:
     """
     The error says so.
     """
-    with pytest.raises(BackendUnavailableError, match="TLS.*`security`"):
+    with pytest.raises(BackendUnavailableError, match=r"TLS.*`security`"):
         Dask("tls://127.0.0.1:1", timeout=1).open()
 
 
