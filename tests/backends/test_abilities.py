@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from amltk import Scheduler
-from amltk.backends import Abilities, Airflow, Backend, Given, Loky, Processes, Sequential, Threads
+from amltk.backends import Abilities, Airflow, Backend, Given, Loky, Processes, Ray, Sequential, Threads
 from amltk.backends.abilities import abilities_of
 from amltk.backends.loading import RECIPES
 from tests.helpers import Boom, Gate, die, echo, wait_at
@@ -241,6 +241,7 @@ LISTED: Mapping[str, object] = {
     "`Loky()`": Loky(),
     "`Threads()`": Threads(),
     "`Airflow(...)`": Airflow("http://127.0.0.1:8080", "/calls", token="abc"),
+    "`Ray()`": Ray(),
     "`Sequential()`": Sequential(),
     "a `ProcessPoolExecutor`": Given(ProcessPoolExecutor()),
     "a `ThreadPoolExecutor`": Given(ThreadPoolExecutor()),
