@@ -13,7 +13,7 @@ import ray
 from pairs import Pair, in_turn, seconds
 
 from amltk import Scheduler
-from amltk.backends.ray.executor import RayExecutor
+from amltk.backends.ray import RayExecutor
 
 N_CALLS = 2_000
 N_WORKERS = 2

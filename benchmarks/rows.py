@@ -69,6 +69,15 @@ ROWS = (
         )
     ),
     Row(
+        "ray",
+        "2,000 no-op calls of a task with one on_result, on Ray",
+        "ray.remote, ray.get",
+        "on_ray.no_ops",
+        at_most=1.1,
+        unit="us",
+        per=2_000,
+    ),
+    Row(
         "emit",
         "Subscriber.emit, one callback, one argument",
         "a for loop over a list, calling it",

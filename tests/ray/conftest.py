@@ -71,9 +71,7 @@ def executor(shared_ray: None) -> Generator[RayExecutor]:
 
 
 @contextmanager
-def ray_cluster(
-    directory: Path, others: Iterable[str] = ("left", "right")
-) -> Iterator[RayCluster]:
+def ray_cluster(directory: Path, others: Iterable[str] = ("left", "right")) -> Iterator[RayCluster]:
     """A cluster of a head and others."""
     with ExitStack() as stack:
         # Not in the directory of the test: the names of sockets have to be short.
@@ -91,4 +89,3 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Generator[RayCluster]:
     """A cluster of three nodes: `head`, `left` and `right`, each with a resource of that name."""
     with ray_cluster(tmp_path_factory.mktemp("ray")) as started:
         yield started
-

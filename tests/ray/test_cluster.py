@@ -38,7 +38,9 @@ def wait_on_a_node(gate: str) -> str:
 
 
 def start_a_child_and_wait_at(path: str, gate: str) -> None:
-    with subprocess.Popen(["cat", gate], stdout=subprocess.DEVNULL, start_new_session=True) as child:
+    with subprocess.Popen(
+        ["cat", gate], stdout=subprocess.DEVNULL, start_new_session=True
+    ) as child:
         Path(path).write_text(f"{os.getpid()} {child.pid}")
 
 
@@ -86,7 +88,9 @@ def test_what_no_node_has_is_refused(cluster: RayCluster) -> None:
     """
     Also if all of them together have it.
     """
-    with pytest.raises(BackendUnavailableError, match=r"CPU: 4.*Its nodes have CPU: 2.*; or CPU: 2"):
+    with pytest.raises(
+        BackendUnavailableError, match=r"CPU: 4.*Its nodes have CPU: 2.*; or CPU: 2"
+    ):
         on(cluster, num_cpus=4).open()
     with pytest.raises(BackendUnavailableError, match="left: 1, right: 1"):
         on(cluster, resources={"left": 1, "right": 1}).open()
@@ -231,7 +235,9 @@ def test_who_does_not_answer_is_no_ray() -> None:
     """
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(BackendUnavailableError, match=f"{address}.*(more than 3 sec|Failed to)"):
+        with pytest.raises(
+            BackendUnavailableError, match=f"{address}.*(more than 3 sec|Failed to)"
+        ):
             Ray(address, timeout=3).open()
     assert not ray.is_initialized()
 

@@ -170,7 +170,9 @@ def require_gpus(amount: object) -> None:
     require_amount("num_gpus", amount)
     number = require_number("num_gpus", amount)
     if number > 1 and number != int(number):
-        raise ValueError(f"`num_gpus={amount}` has to be whole, or less than 1: Ray splits one GPU only.")
+        raise ValueError(
+            f"`num_gpus={amount}` has to be whole, or less than 1: Ray splits one GPU only."
+        )
 
 
 def require_resources(field_name: str, resources: object) -> None:
