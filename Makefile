@@ -38,7 +38,7 @@ demo: $(READY) ## search hyperparameters for a minute; ARGS="--backend threads -
 
 .PHONY: test
 test: $(READY) ## run the tests; ARGS="-k word", and JOBS=0 for one after the other
-	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: airflow
 airflow: $(AIRFLOW)/.ready ## install Airflow in .venv-airflow, for the tests that need one

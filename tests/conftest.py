@@ -18,6 +18,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from typing_extensions import override
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from amltk import Scheduler
 from amltk.backends import Loky, Processes, Sequential, Threads
@@ -65,17 +68,29 @@ AT_HOME = ("airflow", "clusters", "ray")
 """Directories of tests that have an engine which is slow to start: it is started once for all."""
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests stay together where several processes share them out, the slow ones first."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(home_of(item)))
-    items.sort(key=lambda item: home_of(item) not in AT_HOME)
+    """Have what takes longest begin first."""
+    items.sort(key=lambda item: home_of(item.nodeid) not in AT_HOME)
 
 
-def home_of(item: pytest.Item) -> str:
-    folder = item.path.parent.name
-    return folder if folder in AT_HOME else item.path.relative_to(ROOT).as_posix()
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Share the tests out among several processes."""
+    return ByHome(config, log)
+
+
+class ByHome(LoadScopeScheduling):
+    """Keeps those together that share an engine, or a file and so what is opened for all of it."""
+
+    @override
+    def _split_scope(self, nodeid: str) -> str:
+        return home_of(nodeid)
+
+
+def home_of(nodeid: str) -> str:
+    file, _, _ = nodeid.partition("::")
+    folder = Path(file).parent.name
+    return folder if folder in AT_HOME else file
 
 
 @pytest.fixture(params=list(BACKENDS.values()), ids=list(BACKENDS))
