@@ -18,7 +18,17 @@ import psutil
 import pytest
 
 from amltk import Scheduler
-from amltk.backends import Abilities, Airflow, Backend, Given, Loky, Processes, Ray, Sequential, Threads
+from amltk.backends import (
+    Abilities,
+    Airflow,
+    Backend,
+    Given,
+    Loky,
+    Processes,
+    Ray,
+    Sequential,
+    Threads,
+)
 from amltk.backends.abilities import abilities_of
 from amltk.backends.loading import RECIPES
 from tests.helpers import Boom, Gate, die, echo, wait_at
