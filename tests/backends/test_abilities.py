@@ -19,6 +19,7 @@ import pytest
 
 from amltk import Scheduler
 from amltk.backends import (
+<<<<<<< HEAD
     LSF,
     OAR,
     PBS,
@@ -35,6 +36,16 @@ from amltk.backends import (
     Ray,
     Sequential,
     Slurm,
+=======
+    Abilities,
+    Airflow,
+    Backend,
+    Given,
+    Loky,
+    Processes,
+    Ray,
+    Sequential,
+>>>>>>> ray
     Threads,
 )
 from amltk.backends.abilities import abilities_of

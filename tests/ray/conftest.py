@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -43,7 +43,7 @@ def on_local(**said: Any) -> Ray:
 
 
 @contextmanager
-def local_ray() -> Iterator[None]:
+def local_ray() -> Generator[None]:
     """Have a local Ray be there, with workers, also while nobody else uses it."""
     before = set(psutil.Process().children())
     with RayExecutor(on_local(num_cpus=0, max_workers=1)) as keeps_it:
@@ -71,7 +71,13 @@ def executor(shared_ray: None) -> Generator[RayExecutor]:
 
 
 @contextmanager
+<<<<<<< HEAD
 def ray_cluster(directory: Path, others: Iterable[str] = ("left", "right")) -> Iterator[RayCluster]:
+=======
+def ray_cluster(
+    directory: Path, others: Iterable[str] = ("left", "right")
+) -> Generator[RayCluster]:
+>>>>>>> ray
     """A cluster of a head and others."""
     with ExitStack() as stack:
         # Not in the directory of the test: the names of sockets have to be short.

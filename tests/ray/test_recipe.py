@@ -175,7 +175,12 @@ def test_a_worker_asks_for_what_was_said() -> None:
     And for nothing else.
     """
     assert worker_options(Ray()) == {"num_cpus": 1}
-    asked = {"num_gpus": 1, "memory": 5, "resources": {"pen": 1}, "runtime_env": {"pip": []}}
+    asked: dict[str, Any] = {
+        "num_gpus": 1,
+        "memory": 5,
+        "resources": {"pen": 1},
+        "runtime_env": {"pip": []},
+    }
     assert worker_options(Ray(**asked, num_cpus=0)) == {**asked, "num_cpus": 0}
 
 
@@ -207,7 +212,7 @@ def test_a_future_has_one_outcome() -> None:
     Whoever comes first says which; who cancels what is running stops it, once.
     """
     stopped: list[object] = []
-    waits, runs, done = (RayFuture(echo, stopped.append) for _ in range(3))
+    waits, runs, done = (RayFuture[Any](echo, stopped.append) for _ in range(3))
     assert waits.cancel()
     assert not waits.begin()
     assert waits.cancel()  # it is

@@ -110,7 +110,7 @@ def on_node(node: str) -> ray.RemoteFunction[[Iterable[int]], None]:
     return ray.remote(end_trees).options(num_cpus=0, max_retries=0, scheduling_strategy=place)
 
 
-def end_trees(pids: Iterable[int]) -> None:
+def end_trees(pids: Iterable[int], /) -> None:
     """End these processes, which are on this node, and what they have started; it is done then."""
     frozen: list[psutil.Process] = []
     for pid in pids:

@@ -54,8 +54,7 @@ class RayExecutor(Executor):
             session.release()
             raise
         # The desk does not know its executor, so one that is forgotten shuts down by itself.
-        self._forgotten = weakref.finalize(self, self._desk.shut_down)
-        self._forgotten.atexit = False
+        weakref.finalize(self, self._desk.shut_down)
 
     @override
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
@@ -72,7 +71,9 @@ class RayExecutor(Executor):
             packed = bytes(pack_call(fn, args, kwargs, cloudpickle.dumps))
         except NotPicklableError as error:
             self._desk.require_open()
-            return failed(error)
+            failed: Future[R] = Future()
+            failed.set_exception(error)
+            return failed
         return self._desk.submit(fn, packed)
 
     @override
@@ -94,9 +95,3 @@ class RayExecutor(Executor):
     @override
     def __repr__(self) -> str:
         return f"<RayExecutor on {summary(self._recipe)}: {self._desk.state}>"
-
-
-def failed(error: BaseException) -> Future[R]:
-    future: Future[R] = Future()
-    future.set_exception(error)
-    return future

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from typing_extensions import TypeIs
+
 from amltk.backends.abilities import Abilities
 from amltk.backends.base import needs, require_at_least_one
 
@@ -187,7 +189,7 @@ def require_names(field_name: str, value: object) -> Mapping[str, object]:
     """The value, which has to map names to something."""
     if value is None:
         return {}
-    if not isinstance(value, Mapping):
+    if not is_mapping(value):
         raise TypeError(f"`{field_name}={value!r}` has to be a mapping from names, or None.")
     named: dict[str, object] = {}
     for name, content in value.items():
@@ -195,6 +197,10 @@ def require_names(field_name: str, value: object) -> Mapping[str, object]:
             raise TypeError(f"`{field_name}` has the name {name!r}, which has to be text.")
         named[name] = content
     return named
+
+
+def is_mapping(value: object) -> TypeIs[Mapping[object, object]]:
+    return isinstance(value, Mapping)
 
 
 def require_whole(name: str, value: object) -> None:

@@ -6,9 +6,9 @@ For a worker that fits on no node Ray waits without end, since somebody might ad
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypedDict
 
 import ray
+from typing_extensions import TypedDict
 
 from amltk.backends.ray.recipe import Ray
 from amltk.exceptions import BackendUnavailableError
@@ -16,7 +16,7 @@ from amltk.exceptions import BackendUnavailableError
 __all__ = ["WorkerOptions", "in_words", "require_room", "room_for", "wanted", "worker_options"]
 
 
-class WorkerOptions(TypedDict, total=False):
+class WorkerOptions(TypedDict, total=False, closed=True):
     """What Ray is told of a worker."""
 
     num_cpus: float
