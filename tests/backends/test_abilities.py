@@ -19,7 +19,6 @@ import pytest
 
 from amltk import Scheduler
 from amltk.backends import (
-<<<<<<< HEAD
     LSF,
     OAR,
     PBS,
@@ -36,16 +35,6 @@ from amltk.backends import (
     Ray,
     Sequential,
     Slurm,
-=======
-    Abilities,
-    Airflow,
-    Backend,
-    Given,
-    Loky,
-    Processes,
-    Ray,
-    Sequential,
->>>>>>> ray
     Threads,
 )
 from amltk.backends.abilities import abilities_of

@@ -71,13 +71,9 @@ def executor(shared_ray: None) -> Generator[RayExecutor]:
 
 
 @contextmanager
-<<<<<<< HEAD
-def ray_cluster(directory: Path, others: Iterable[str] = ("left", "right")) -> Iterator[RayCluster]:
-=======
 def ray_cluster(
     directory: Path, others: Iterable[str] = ("left", "right")
 ) -> Generator[RayCluster]:
->>>>>>> ray
     """A cluster of a head and others."""
     with ExitStack() as stack:
         # Not in the directory of the test: the names of sockets have to be short.

@@ -16,13 +16,9 @@ from typing import Any, ClassVar, NamedTuple, Self, assert_type
 from typing_extensions import TypeVar, override
 
 from amltk import CallLimiter, Emitter, Event, Scheduler, Subscriber, Task, TaskPlugin
-<<<<<<< HEAD
 from amltk.airflow import AirflowExecutor
-from amltk.backends import Airflow, HTCondor, Loky, Processes, Sequential, Slurm, Threads
-=======
-from amltk.backends import HTCondor, Loky, Processes, Ray, Sequential, Slurm, Threads
+from amltk.backends import Airflow, HTCondor, Loky, Processes, Ray, Sequential, Slurm, Threads
 from amltk.backends.ray import RayExecutor
->>>>>>> ray
 from amltk.exceptions import (
     CpuTimeoutException,
     MemoryLimitException,
