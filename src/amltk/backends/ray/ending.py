@@ -69,7 +69,8 @@ class Ender:
         """All that there are; none if there will be no more."""
         with self._changed:
             self._changed.wait_for(lambda: self._workers or self._closing)
-            workers, self._workers = self._workers, []
+            workers = self._workers.copy()
+            self._workers.clear()
             return workers
 
 
