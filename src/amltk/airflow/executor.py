@@ -33,7 +33,7 @@ class AirflowExecutor(Executor):
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
         # The manager does not know its executor, so one that is forgotten is shut down.
-        weakref.finalize(self, manager.shut_down).atexit = False
+        weakref.finalize(self, manager.shut_down)
 
     @override
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:

@@ -131,7 +131,7 @@ class Runs:
             call.settle(error)
             return
         self._api.trigger(call.run_id, {"box": box, "python": PYTHON}, name_of(call.job.function))
-        call.job.args, call.job.kwargs = (), {}  # they may be large, and now lie in the storage
+        call.job.args, call.job.kwargs = (), dict[str, object]()  # may be large; are in the storage
         self._live[call.run_id] = call
         self._last_news = now = self._clock()
         self._next_look = min(self._next_look, now + self._session.poll_interval)

@@ -28,7 +28,7 @@ NOT_FOUND = 404
 
 def from_user(token: str | Callable[[], str]) -> NewToken:
     """Use a token that we were given, as long as it lasts, or a function that gets one."""
-    if callable(token):
+    if not isinstance(token, str):
         return lambda _: checked(called(token))
     unused = [token]
 
