@@ -14,7 +14,7 @@ import pytest
 
 from amltk.airflow.answers import AirflowRefusedError, AirflowUnreachableError
 from amltk.airflow.api import AirflowApi
-from amltk.airflow.leftovers import Leftovers
+from amltk.airflow.leftovers import ENDING, Leftovers
 from amltk.airflow.tokens import from_user, logging_in
 from amltk.backends import Airflow
 from amltk.exceptions import BackendUnavailableError
@@ -247,6 +247,24 @@ def test_a_run_that_goes_on_is_deleted_later(api: AirflowApi, answers: Answers) 
     assert leftovers.due is None
 
 
+def test_a_run_that_was_ended_is_deleted_later(api: AirflowApi, answers: Answers) -> None:
+    """
+    Airflow's scheduler may have it in hand at that moment.
+    """
+    clock = Clock()
+    leftovers = Leftovers(api, keep=False, clock=clock)
+    leftovers.end("run", has_begun=True)
+    answers.to_come = [(200, {})]
+    leftovers.tidy()
+    leftovers.tidy()
+    assert answers.asked == ["PATCH /api/v2/dags/amltk/dagRuns/run"]
+    assert leftovers.due == ENDING
+    clock.now = ENDING
+    leftovers.tidy()
+    assert answers.asked[1:] == ["DELETE /api/v2/dags/amltk/dagRuns/run"]
+    assert not leftovers
+
+
 def test_what_goes_on_is_ended_first(api: AirflowApi, answers: Answers) -> None:
     """
     Even if runs are to stay in Airflow; whether it was there at all does not matter.
@@ -286,7 +304,7 @@ def test_it_is_tidied_up_a_little_at_a_time(api: AirflowApi, answers: Answers) -
     """
     So that a thousand runs do not keep anybody from hearing of results.
     """
-    leftovers = Leftovers(api, keep=False, clock=Clock())
+    leftovers = Leftovers(api, keep=True, clock=Clock())
     for n in range(25):
         leftovers.end(str(n), has_begun=False)
     answers.to_come = [(200, {})]

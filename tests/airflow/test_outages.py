@@ -10,6 +10,7 @@ import pytest
 
 from amltk.airflow import tokens
 from amltk.airflow.api import AirflowApi
+from amltk.airflow.leftovers import ENDING
 from amltk.airflow.runs import AirflowCall, Runs, Session
 from amltk.airflow.storage import Storage
 from amltk.airflow.tokens import from_user
@@ -133,6 +134,7 @@ def test_a_run_that_somebody_deletes_is_lost(airflow: AirflowServer, tmp_path: P
         runs.start(AirflowCall("1", "deleted-1", Job(future, wait_at, (gate.path,), {}), future))
         gate.hold()
         api.fail("deleted-1")
+        time.sleep(ENDING)
         assert api.delete("deleted-1")
         for _ in range(2):
             runs.collect()

@@ -20,6 +20,10 @@ AT_A_TIME = 10
 FINISHING = 1.0
 """Seconds that Airflow takes to notice that a run is over when its task is."""
 
+ENDING = 2.0
+"""Seconds in which Airflow's scheduler may still have a run in hand that was ended. It dies if the
+run is deleted then, where its database cannot lock a row, as SQLite."""
+
 
 @dataclass(slots=True, eq=False)
 class Leftover:
@@ -81,14 +85,15 @@ class Leftovers:
                 break
             if is_done:
                 self._runs.remove(run)
-            else:
-                run.due = now + FINISHING
 
     def _see_to(self, run: Leftover) -> bool:
-        if run.to_end:
-            self._api.fail(run.run_id)
-            run.to_end = False
-        return self._keep or self._api.delete(run.run_id)
+        if not run.to_end:
+            run.due = self._clock() + FINISHING
+            return self._api.delete(run.run_id)
+        self._api.fail(run.run_id)
+        run.to_end = False
+        run.due = self._clock() + ENDING
+        return self._keep
 
     def _give_up(self, error: AirflowRefusedError) -> None:
         logger.warning("%d runs are left in Airflow as they are: %s", len(self._runs), error)
