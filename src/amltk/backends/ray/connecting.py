@@ -11,13 +11,13 @@ import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Protocol, TypedDict
+from typing import Protocol
 
 import psutil
 import ray
 from ray._private import worker as rays_worker
 from ray.job_config import JobConfig
-from typing_extensions import override
+from typing_extensions import TypedDict, override
 
 from amltk.backends.base import n_cores
 from amltk.backends.process_trees import end_processes, is_alive
@@ -51,7 +51,7 @@ class Connection(Protocol):
         """Leave nothing behind, also if `connect` failed."""
 
 
-class Shown(TypedDict):
+class Shown(TypedDict, closed=True):
     """What Ray is told of showing things."""
 
     log_to_driver: bool
