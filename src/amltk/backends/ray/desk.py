@@ -72,7 +72,7 @@ class Desk:
         self._recipe = recipe
         self._session = session
         self._computer = computer(worker_options(recipe))
-        self._ender = Ender(session.answers)
+        self._ender = Ender(session)
         self._limit = 0
         self._inbox: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._queue: deque[RayJob] = deque()

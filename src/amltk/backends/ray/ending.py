@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 import psutil
@@ -18,23 +18,25 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from amltk.backends.process_trees import GRACE, attempt, end_processes, those_left
+from amltk.backends.ray.session import Session
 from amltk.backends.ray.worker import RayWorker
 
 __all__ = ["Ender"]
 
-PATIENCE = 2.0
-"""Seconds that another node may take to end what calls there have started."""
+PATIENCE = 10.0
+"""Seconds that another node may take to end what calls there have started: it may have to start
+a process for that."""
 
 
 class Ender:
     """Ends workers in a thread of its own, which begins with the first one.
 
     Args:
-        answers: Whether Ray can be asked something; otherwise what can be ended is what is here.
+        session: The Ray that they are on. If it cannot be asked for it, what is here is ended.
     """
 
-    def __init__(self, answers: Callable[[], bool]) -> None:
-        self._answers = answers
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._workers: list[RayWorker] = []
         self._closing = False
         self._changed = threading.Condition()
@@ -60,10 +62,12 @@ class Ender:
 
     def _run(self) -> None:
         while workers := self._next():
-            if self._answers():
-                end_workers(workers)
-            else:
-                end_trees(by_node(workers).get(this_node(), []))
+            pids = by_node(workers)
+            end_trees(pids.pop(self._session.node, []))
+            if self._session.answers():
+                with suppress(Exception):  # a node is lost, or Ray is
+                    end_elsewhere(pids)
+                kill_actors(workers)
 
     def _next(self) -> list[RayWorker]:
         """All that there are; none if there will be no more."""
@@ -74,22 +78,17 @@ class Ender:
             return workers
 
 
-def end_workers(workers: Iterable[RayWorker]) -> None:
-    """End workers, wherever they are."""
-    with suppress(Exception):  # a node is lost, or Ray is
-        end_their_processes(workers)
+def end_elsewhere(pids: Mapping[str, list[int]]) -> None:
+    """End processes of other nodes, with what they have started."""
+    ended = [on_node(node).remote(there) for node, there in pids.items()]
+    if ended:
+        ray.wait(ended, num_returns=len(ended), timeout=PATIENCE)
+
+
+def kill_actors(workers: Iterable[RayWorker]) -> None:
     for worker in workers:
         with suppress(Exception):
             ray.kill(worker.actor)
-
-
-def end_their_processes(workers: Iterable[RayWorker]) -> None:
-    pids = by_node(workers)
-    here = pids.pop(this_node(), [])
-    elsewhere = [on_node(node).remote(there) for node, there in pids.items()]
-    end_trees(here)
-    if elsewhere:
-        ray.wait(elsewhere, num_returns=len(elsewhere), timeout=PATIENCE)
 
 
 def by_node(workers: Iterable[RayWorker]) -> dict[str, list[int]]:
@@ -99,10 +98,6 @@ def by_node(workers: Iterable[RayWorker]) -> dict[str, list[int]]:
         if worker.place is not None:
             pids[worker.place.node].append(worker.place.pid)
     return pids
-
-
-def this_node() -> str:
-    return ray.get_runtime_context().get_node_id()
 
 
 def on_node(node: str) -> ray.RemoteFunction[[Iterable[int]], None]:

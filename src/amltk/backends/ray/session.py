@@ -42,6 +42,8 @@ class Session:
         self._process = os.getpid()
         context = ray.get_runtime_context()
         self._me = context.get_worker_id()
+        self.node: str = context.get_node_id()
+        """The id of the node that this process is on."""
         self._address = context.gcs_address
 
     def is_there(self) -> bool:
@@ -53,8 +55,11 @@ class Session:
         return ray.get_runtime_context().get_worker_id() == self._me
 
     def answers(self) -> bool:
-        """Whether it can be asked something now; see `listens`."""
-        return listens(self._address)
+        """Whether it can be asked something now; see `listens`.
+
+        If nothing is there any more, Ray would start another one in order to answer.
+        """
+        return self.is_there() and listens(self._address)
 
     def admit(self, recipe: Ray) -> None:
         """Let somebody else use it.
