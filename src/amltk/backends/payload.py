@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from typing_extensions import override
 
+from amltk.backends.raised import as_pickled, raised_again
 from amltk.callbacks import name_of
 from amltk.exceptions import NotPicklableError
 
@@ -127,8 +128,8 @@ def pack_error(
     """Pickle an exception with the traceback of where it comes from."""
     trace = traced(origin)
     try:
-        packed = dumps((error, trace))
-        if type(pickle.loads(packed)[0]) is type(error):
+        packed = dumps((as_pickled(error), trace))
+        if type(raised_again(pickle.loads(packed)[0])) is type(error):
             return packed
         reason = "it would arrive as something else"
     except BaseException as failure:  # noqa: BLE001 - many can be pickled but not unpickled
@@ -144,15 +145,14 @@ def unpack_outcome(packed: Packed) -> tuple[BaseException | None, Any]:
     """The exception, or `None` and the result, that a worker sent."""
     try:
         error, value = pickle.loads(packed)
+        error = raised_again(error)
     except BaseException as reason:  # noqa: BLE001
         unreadable = NotPicklableError(
             f"The outcome that a worker sent cannot be unpickled here: {said(reason)}."
         )
         unreadable.__cause__ = reason
         return unreadable, None
-    if error is None:
-        return None, value
-    return come_from(error, value), None
+    return (None, value) if error is None else (come_from(error, value), None)
 
 
 def come_from(error: BaseException, trace: str) -> BaseException:
