@@ -302,7 +302,7 @@ def wait(gate):
 
 scheduler = Scheduler.with_ray(sys.argv[1])
 errors = []
-scheduler.on_start.add(lambda: [scheduler.submit(wait, sys.argv[2]) for _ in range(2)])
+scheduler.on_start.add(lambda: scheduler.submit(wait, sys.argv[2]))
 scheduler.on_future_exception.add(lambda _, error: errors.append(type(error).__name__))
 scheduler.run(on_exception="ignore")
 print(set(errors))
