@@ -224,6 +224,24 @@ def test_storage_that_goes_away_costs_what_was_in_it(
     until((tmp_path / "mine/000002/call").exists)
 
 
+def test_what_has_begun_goes_on_when_the_rest_is_cancelled(
+    answers: Answers, manager: Manager, tmp_path: Path
+) -> None:
+    """
+    Also if Airflow has not said yet that it has.
+    """
+    answers.to_come = [STARTED, STARTED, tasks("queued")]
+    executor = AirflowExecutor(manager)
+    begun, waiting = executor.submit(echo, 1), executor.submit(echo, 2)
+    write(tmp_path, "started", b"somebody")
+    executor.shutdown(wait=False, cancel_futures=True)
+    assert waiting.cancelled()
+    assert not begun.cancelled()
+    write(tmp_path, "outcome", RETURNED)
+    answers.to_come = [tasks("success")]
+    assert begun.result() == 1
+
+
 def test_storage_that_takes_nothing_costs_the_call(
     answers: Answers, manager: Manager, tmp_path: Path
 ) -> None:

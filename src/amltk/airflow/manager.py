@@ -103,7 +103,7 @@ class Manager:
             self._shut = True
             calls = self._all_calls() if cancel_queued else ()
         for call in calls:
-            if not call.future.running():
+            if not self._runs.has_begun(call):
                 call.future.cancel()
         self.wake()
 

@@ -116,6 +116,14 @@ class Runs:
         """The calls that have a run; any thread may ask."""
         return tuple(self._live.values())
 
+    def has_begun(self, call: AirflowCall) -> bool:
+        """Whether a call is being computed, also if Airflow has not said so; any thread may ask."""
+        if call.box is None or call.future.running():
+            return call.future.running()
+        with suppress(Exception):
+            return self._storage.look(call.key) != NOTHING
+        return False
+
     def start(self, call: AirflowCall) -> None:
         """Have a call computed.
 
