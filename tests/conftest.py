@@ -13,7 +13,6 @@ import threading
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -114,12 +113,15 @@ def processes(request: pytest.FixtureRequest) -> Backend:
     return chosen
 
 
-@pytest.fixture(scope="module")
-def dask_address(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+@pytest.fixture(scope="session")
+def dask_address(
+    helpers_of_python_are_running: None, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[str]:
     """The address of a Dask cluster on this machine, with two processes as its workers."""
     with dask_cluster(tmp_path_factory.mktemp("dask")) as address:
-        with client_of(address) as client:  # what stays for as long as the program starts here
-            client.submit(abs, -1).result(STARTING)
+        OnSharedDask.addresses.append(address)
+        start_what_stays()
+        submit_something_on(OnSharedDask())
         yield address
 
 
@@ -194,28 +196,20 @@ def scheduler(backend: Backend) -> Scheduler:
     return Scheduler(backend)
 
 
-def submit_something(scheduler: Scheduler) -> None:
-    scheduler.submit(abs, -1)
+def submit_something_on(backend: Backend) -> None:
+    scheduler = Scheduler(backend)
+    scheduler.on_start.add(lambda: scheduler.submit(abs, -1))
+    scheduler.run()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def helpers_of_python_are_running(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Generator[None]:
+def helpers_of_python_are_running() -> None:
     """Resource trackers and the fork server stay for as long as the program: start them first."""
-    with ExitStack() as stack:
-        if any("dask" in item.nodeid.lower() for item in request.session.items):
-            cluster = dask_cluster(tmp_path_factory.mktemp("dask"))
-            OnSharedDask.addresses.append(stack.enter_context(cluster))
-            start_what_stays()
-        for backend in BACKENDS.values():
-            if OnSharedDask.addresses or not isinstance(backend, OnSharedDask):
-                scheduler = Scheduler(backend)
-                scheduler.on_start(partial(submit_something, scheduler))
-                scheduler.run()
-        gc.collect()
-        gc.freeze()  # what is here now stays: after each test there is less to look through
-        yield
+    for backend in BACKENDS.values():
+        if not isinstance(backend, OnSharedDask):
+            submit_something_on(backend)
+    gc.collect()
+    gc.freeze()  # what is here now stays: after each test there is less to look through
 
 
 @pytest.fixture(autouse=True)
@@ -227,6 +221,8 @@ def nothing_is_left_behind(
     Of a pool that broke loky itself keeps a pipe or two for a while, and Ray keeps connections as long as
     it is there; that they do not become more and more is tested with each of them.
     """
+    if "dask" in request.node.nodeid.lower():
+        request.getfixturevalue("dask_address")  # where it is not used it is not started
     children, threads, descriptors = children_now(), set(threading.enumerate()), descriptors_now()
     yield
     join(set(threading.enumerate()) - threads)

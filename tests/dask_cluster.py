@@ -43,6 +43,12 @@ TO_START = 100.0
 TO_END = 10.0
 """Seconds that the cluster may take to end, before it is made to."""
 
+CALM = {
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "500ms",
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+}
+"""Has a cluster with nothing to do leave the processor to others."""
+
 running: list[psutil.Process] = []
 """The processes of the clusters that are running."""
 
@@ -83,7 +89,7 @@ def dask_cluster(directory: Path) -> Generator[str]:
     roots = (Path(amltk.__file__).parents[1], Path(__file__).parents[1])
     process = subprocess.Popen(
         [sys.executable, str(script)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, roots))},
+        env={**os.environ, **CALM, "PYTHONPATH": os.pathsep.join(map(str, roots))},
         cwd=directory,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
