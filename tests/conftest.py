@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 from typing_extensions import override
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -37,6 +38,10 @@ from tests.dask_cluster import (  # noqa: E402
     running,
     start_what_stays,
 )
+
+# How long an example takes says more about what else this machine does.
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("here")
 
 IN_PROCESSES: Mapping[str, Backend] = {
     "fork": Processes(2, mp_context="fork"),

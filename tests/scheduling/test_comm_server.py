@@ -315,9 +315,7 @@ def test_strangers_cannot_be_many(listening: Listening, monkeypatch: pytest.Monk
 
 
 @given(nonsense=st.binary(min_size=1, max_size=3000))
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 def test_nonsense_is_hung_up_on(listening: Listening, nonsense: bytes) -> None:
     """
     Whatever somebody says who does not know the key: they are told nothing, and nobody else is

@@ -294,4 +294,4 @@ def test_a_failure_is_noticed_when_it_happens() -> None:
 
 
 TestLifeOfARun = LifeOfARun.TestCase
-TestLifeOfARun.settings = settings(max_examples=600, stateful_step_count=15, deadline=None)
+TestLifeOfARun.settings = settings(max_examples=600, stateful_step_count=15)

@@ -295,4 +295,4 @@ class Together(RuleBasedStateMachine):
 
 
 TestTogether = Together.TestCase
-TestTogether.settings = settings(max_examples=300, stateful_step_count=20, deadline=None)
+TestTogether.settings = settings(max_examples=300, stateful_step_count=20)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from amltk import CallLimiter, Scheduler, TaskPlugin
@@ -386,7 +386,6 @@ def outcome_of_warning(text: str) -> str:
     return "always" if shown else "ignore"
 
 
-@settings(deadline=None)
 @given(st.lists(actions, min_size=N_THREADS, max_size=N_THREADS), moves)
 def test_every_call_has_its_filter_and_the_last_leaves_nothing(
     actions: list[str], moves: list[tuple[int, str]]
@@ -409,7 +408,6 @@ def test_every_call_has_its_filter_and_the_last_leaves_nothing(
         assert list(found) == before
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["enter", "leave", "catch", "end"]))))
 def test_nothing_stays_that_filters(moves: list[tuple[int, str]]) -> None:
     """

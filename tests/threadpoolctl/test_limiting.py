@@ -51,7 +51,7 @@ class Worker:
         return min([MANY, *wanted])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(moves)
 def test_the_lowest_limit_holds_and_the_last_call_leaves_nothing(
     moves: list[tuple[int, ThreadLimit | None]],
