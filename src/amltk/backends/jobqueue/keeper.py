@@ -115,7 +115,7 @@ class Keeper:
             self._end_with(f"The jobs of {self._manager} are not kept any more: {error!r}")
 
     async def _work(self) -> None:
-        while True:
+        while self._closing is None:
             self._look_for_the_dead()
             steps = self._roster.look(time.monotonic(), self._workers.n_calls(), self._idle())
             if steps.give_up:
@@ -123,8 +123,10 @@ class Keeper:
                 return
             self._do(steps)
             self._woken.clear()
+            # Not `wait_for`: before Python 3.12 it forgets to be cancelled when the time is just up.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), TICK)
+                async with asyncio.timeout(TICK):
+                    await self._woken.wait()
 
     def _do(self, steps: Steps) -> None:
         if steps.note:
