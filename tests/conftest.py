@@ -104,6 +104,12 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     return chosen
 
 
+@pytest.fixture(params=[name for name in BACKENDS if name != "dask"])
+def bare(request: pytest.FixtureRequest) -> Backend:
+    """Those whose workers import nothing by themselves; workers of Dask import numpy."""
+    return BACKENDS[request.param]
+
+
 @pytest.fixture(params=list(IN_PARALLEL.values()), ids=list(IN_PARALLEL))
 def parallel(request: pytest.FixtureRequest) -> Backend:
     """Those where a call can still run while the program goes on."""

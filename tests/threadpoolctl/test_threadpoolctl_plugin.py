@@ -82,7 +82,7 @@ def test_fewer_threads_inside_of_the_call_only(scheduler: Scheduler) -> None:
     assert n_looked_at
 
 
-def test_what_a_call_imports_is_limited(backend: Backend, tmp_path: Path) -> None:
+def test_what_a_call_imports_is_limited(bare: Backend, tmp_path: Path) -> None:
     """
     Libraries that come with an import in the middle of a call, in a program that had none before.
     """
@@ -103,7 +103,7 @@ def see(lazily):
     from threadpoolctl import threadpool_info
     return sorted({{(each["user_api"], each["num_threads"]) for each in threadpool_info()}})
 
-scheduler = Scheduler({one_worker(backend)!r})
+scheduler = Scheduler({one_worker(bare)!r})
 limited = scheduler.task(see, plugins=map(ThreadPoolCTLPlugin, map(int, sys.argv[1:])))
 free = scheduler.task(see)
 limited.on_result.add(lambda _, seen: (print(seen), free(False)))
