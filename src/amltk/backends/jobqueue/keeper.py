@@ -29,7 +29,7 @@ from amltk.backends.jobqueue.roster import Held, Limits, Phase, Roster, Steps
 from amltk.backends.jobqueue.run_directory import RunDirectory, end_of_log
 from amltk.backends.jobqueue.workers import Workers
 
-__all__ = ["Keeper"]
+__all__ = ["Keeper", "pause"]
 
 logger: logging.Logger = logging.getLogger("amltk")
 
@@ -123,10 +123,7 @@ class Keeper:
                 return
             self._do(steps)
             self._woken.clear()
-            # Not `wait_for`: before Python 3.12 it forgets to be cancelled when the time is just up.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(TICK):
-                    await self._woken.wait()
+            await pause(self._woken, TICK)
 
     def _do(self, steps: Steps) -> None:
         if steps.note:
@@ -260,3 +257,11 @@ class Keeper:
                 return f"\n{words}"
             await asyncio.sleep(TICK)
         return f" It has left no log in {self._logs}."
+
+
+async def pause(woken: asyncio.Event, seconds: float) -> None:
+    """Wait for so long, or until there is a reason to look."""
+    # Not `wait_for`: before Python 3.12 it may not hear that it is cancelled as the pause ends.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await woken.wait()
