@@ -7,8 +7,6 @@ the program was given, and for directories of Ray in one that it was told to use
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import tempfile
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -19,6 +17,7 @@ import pytest
 
 from tests.helpers import Gate, program
 from tests.ray.cluster import until
+from tests.scheduling.test_interrupts import ctrl_c, ends_by_interrupt, wait_for
 
 pytestmark = pytest.mark.timeout(180, func_only=True)
 
@@ -79,30 +78,6 @@ def nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Generator[Callable[[], N
                 process.kill()
 
 
-def wait_for(process: subprocess.Popen[str], line: str) -> None:
-    """Read what the program prints until it prints this line."""
-    assert process.stdout is not None
-    said: list[str] = []
-    for text in process.stdout:
-        said.append(text)
-        if text.strip() == line:
-            return
-    assert process.stderr is not None
-    pytest.fail(f"The program never said {line!r}, only {said}: {process.stderr.read()}")
-
-
-def ctrl_c(process: subprocess.Popen[str]) -> None:
-    os.killpg(process.pid, signal.SIGINT)
-
-
-def ends_by_interrupt(process: subprocess.Popen[str]) -> list[str]:
-    out, err = process.communicate()
-    assert process.returncode in (-signal.SIGINT, 130), err
-    assert err.count("Traceback") == 1, err
-    assert err.rstrip().endswith("KeyboardInterrupt"), err
-    return out.splitlines()
-
-
 def test_a_run_on_a_ray_of_its_own(tmp_path: Path, nothing_is_left: Callable[[], None]) -> None:
     """
     It ends with the run, and so does the next one: no process and no file is left, and
@@ -154,7 +129,7 @@ finally:
         wait_for(process, "ready")
         gate.hold()
         ctrl_c(process)
-        assert ends_by_interrupt(process) == [
+        assert ends_by_interrupt(process).splitlines() == [
             "submitted 5 cancelled 5",
             "finished 1 running False",
         ]

@@ -39,7 +39,8 @@ def as_pickled(error: BaseException) -> Raised | BaseException:
 
 def has_reducer(kind: type[BaseException]) -> bool:
     reducer = copyreg.dispatch_table.get(kind)
-    return reducer is not None and not str(reducer.__module__).startswith("tblib")
+    module = getattr(reducer, "__module__", None)
+    return reducer is not None and not str(module).startswith("tblib")
 
 
 def raised_again(pickled: Raised | BaseException | None) -> BaseException | None:
