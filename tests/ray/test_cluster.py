@@ -16,7 +16,7 @@ import ray
 
 from amltk import Scheduler
 from amltk.backends.ray import Ray
-from amltk.exceptions import BackendUnavailableError, ExecutorBrokenError, WorkerLostError
+from amltk.exceptions import BackendUnavailableError, WorkerLostError
 from amltk.scheduling import ExitCode, Retry
 from tests.helpers import Gate, die, echo, program, wait_at
 from tests.ray.cluster import RayCluster, free_port, until
@@ -166,21 +166,6 @@ def test_who_is_connected_stays_connected(cluster: RayCluster) -> None:
             Ray(local_cpus=1).open()
     finally:
         ray.shutdown()
-
-
-def test_who_shuts_ray_down_loses_what_it_computes(cluster: RayCluster, tmp_path: Path) -> None:
-    """
-    Nobody waits for ever; a recipe connects again.
-    """
-    with on(cluster).open() as executor, Gate(tmp_path / "gate") as gate:
-        calls = [executor.submit(wait_at, gate.path) for _ in range(10)]
-        gate.hold()
-        ray.shutdown()
-        assert {type(call.exception()) for call in calls} <= {WorkerLostError, ExecutorBrokenError}
-        with pytest.raises(ExecutorBrokenError, match="Ray is gone"):
-            executor.submit(echo, 5)
-        with on(cluster).open() as another:
-            assert another.submit(echo, 5).result() == 5
 
 
 def test_a_node_that_is_lost_costs_its_calls_alone(cluster: RayCluster, tmp_path: Path) -> None:

@@ -98,14 +98,20 @@ class Shim:
     def jobs(self) -> list[Job]:
         """All jobs that there were, but those that were cancelled while they waited."""
         files = sorted(self.directory.glob("*.job"), key=lambda file: int(file.stem))
-        return [Job(**json.loads(file.read_text())) for file in files]
+        found: list[Job] = []
+        for file in files:
+            with suppress(FileNotFoundError):  # it was cancelled a moment ago
+                found.append(Job(**json.loads(file.read_text())))
+        return found
 
     def left(self) -> list[Job]:
         """The jobs that are in the queue."""
         return [job for job in self.jobs() if job.pid is None or job.is_running()]
 
     def keep(self, job: Job) -> None:
-        (self.directory / f"{job.number}.job").write_text(json.dumps(asdict(job)))
+        part = self.directory / f"{job.number}.part"
+        part.write_text(json.dumps(asdict(job)))
+        part.replace(part.with_suffix(".job"))  # who reads it sees all of it
 
     def submit(self, text: str) -> int:
         with self.lock():
