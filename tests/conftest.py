@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import threading
 from collections.abc import Generator, Iterator, Mapping
@@ -38,6 +39,9 @@ from tests.dask_cluster import (  # noqa: E402
     running,
     start_what_stays,
 )
+
+# Tests press Ctrl-C, also where whoever has begun them has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says more about what else this machine does.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
