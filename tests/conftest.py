@@ -40,9 +40,6 @@ from tests.dask_cluster import (  # noqa: E402
     start_what_stays,
 )
 
-# Tests press Ctrl-C, also where whoever has begun them has it ignored.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 # How long an example takes says more about what else this machine does.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
@@ -236,6 +233,8 @@ def nothing_is_left_behind(
     Of a pool that broke loky itself keeps a pipe or two for a while, and Ray keeps connections as long as
     it is there; that they do not become more and more is tested with each of them.
     """
+    # Tests press Ctrl-C. Where it is ignored they could not; and who imports dask_jobqueue would exit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if "dask" in request.node.nodeid.lower():
         request.getfixturevalue("dask_address")  # where it is not used it is not started
     children, threads, descriptors = children_now(), set(threading.enumerate()), descriptors_now()
