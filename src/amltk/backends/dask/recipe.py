@@ -107,7 +107,7 @@ class Dask:
             survives_dead_worker=True,
             isolates_culprit=self.threads_per_worker == 1,
             functions="by value",
-            overhead=0.001,
+            overhead=2e-3,
         )
 
     def open(self) -> DaskExecutor:

@@ -159,7 +159,7 @@ class JobQueue:
             survives_dead_worker=True,
             isolates_culprit=self.cores is not None and self.cores == (self.processes or 1),
             functions="by value",
-            overhead=2e-3,
+            overhead=5e-3,
         )
 
     def open(self) -> DaskExecutor:
