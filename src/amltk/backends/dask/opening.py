@@ -74,7 +74,7 @@ def client_for(recipe: Dask, address: str, loop: LoopThread) -> distributed.Clie
             set_as_default=False,
         )
     except (OSError, TypeError) as error:  # the latter where it ought to have credentials
-        why = error.__cause__ or str(error) or "it says nothing"
+        why = str(error.__cause__ or "") or str(error) or "it says nothing"
         raise BackendUnavailableError(
             f"No Dask scheduler answers at {address} within {recipe.timeout} seconds: {why}. See "
             "that `dask scheduler` is running there, that this machine may connect to it, and that "
