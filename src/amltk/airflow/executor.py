@@ -67,6 +67,7 @@ class AirflowExecutor(Executor):
         """Cancel all calls, also those that are being computed, and end.
 
         Airflow takes about ten seconds to really end what is being computed.
+        The record of a run that is not over soon stays there.
         """
         self._manager.abandon()
         self._manager.join(AT_ONCE)
