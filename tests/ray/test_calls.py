@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -294,9 +295,11 @@ def test_a_worker_that_dies_costs_its_call_alone(executor: RayExecutor, tmp_path
 
 def test_a_worker_that_leaves_is_an_error_of_its_call(executor: RayExecutor) -> None:
     """
-    `os._exit` says nothing to anybody; `sys.exit` ends the call, not the worker.
+    `os._exit` says nothing to anybody, nor does a signal; `sys.exit` ends the call, not the worker.
     """
     assert isinstance(executor.submit(os._exit, 3).exception(), WorkerLostError)
+    asked_to_end = executor.submit(signal.raise_signal, signal.SIGTERM)
+    assert isinstance(asked_to_end.exception(), WorkerLostError)
     assert isinstance(executor.submit(exit, 3).exception(), SystemExit)
 
 

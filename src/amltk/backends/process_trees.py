@@ -16,7 +16,11 @@ import psutil
 __all__ = ["end_processes"]
 
 GRACE = 0.3
-"""Seconds between asking processes to end and making them, and then until they have."""
+"""Seconds between asking processes to end and making them."""
+
+DYING = 5.0
+"""Seconds that processes may take to be gone once they are made to: on a busy machine those with
+many threads, or much memory, take longer than one would think."""
 
 GLANCE = 0.002
 """Seconds between two looks at whether they are gone."""
@@ -35,7 +39,7 @@ def end_processes(pids: Iterable[int], *, grace: float = GRACE) -> None:
         attempt(process.resume)
     for process in those_left(doomed, seconds=grace):
         attempt(process.kill)
-    those_left(doomed, seconds=GRACE)
+    those_left(doomed, seconds=DYING)
 
 
 def attempt(step: Callable[[], None]) -> None:

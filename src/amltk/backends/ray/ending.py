@@ -17,7 +17,7 @@ import psutil
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from amltk.backends.process_trees import GRACE, attempt, end_processes, those_left
+from amltk.backends.process_trees import DYING, attempt, end_processes, those_left
 from amltk.backends.ray.session import Session
 from amltk.backends.ray.worker import RayWorker
 
@@ -118,7 +118,7 @@ def end_trees(pids: Iterable[int], /) -> None:
     # They are not asked to end: of that the call would hear, and Ray alone takes its time.
     for process in frozen:
         attempt(process.kill)
-    those_left(frozen, seconds=GRACE)
+    those_left(frozen, seconds=DYING)
 
 
 def children_of(process: psutil.Process) -> list[psutil.Process]:

@@ -8,6 +8,7 @@ one by one, neither would be so; and each of them costs more.
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -36,6 +37,10 @@ class Place(NamedTuple):
 
 class Computer:
     """What is in the worker's process."""
+
+    def __init__(self) -> None:
+        # Ray has SIGTERM raise SystemExit, which would look as if the call had raised it.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def place(self) -> Place:
         """Where this is."""
