@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from amltk import Scheduler
 from amltk.backends.abilities import abilities_of
 from amltk.backends.base import Given
 from amltk.backends.ray import Ray, RayExecutor
+from amltk.backends.ray.line import Line
 from amltk.exceptions import (
     BackendUnavailableError,
     ExecutorBrokenError,
@@ -84,6 +86,13 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, condition
         time.sleep(0.01)
+
+
+def hang_up() -> None:
+    """Close what outcomes go through."""
+    for thing in gc.get_objects():
+        if isinstance(thing, Line):
+            thing.close()
 
 
 def die_the_first_time(flag: str) -> str:
@@ -301,6 +310,18 @@ def test_a_worker_that_leaves_is_an_error_of_its_call(executor: RayExecutor) -> 
     asked_to_end = executor.submit(signal.raise_signal, signal.SIGTERM)
     assert isinstance(asked_to_end.exception(), WorkerLostError)
     assert isinstance(executor.submit(exit, 3).exception(), SystemExit)
+
+
+def test_a_connection_that_breaks_costs_its_call(executor: RayExecutor) -> None:
+    """
+    The worker is alive, but nothing can be heard of it any more: another one takes its place.
+    """
+    process = executor.submit(pid).result()
+    error = executor.submit(hang_up).exception()
+    assert isinstance(error, WorkerLostError)
+    assert "connection to it broke" in str(error)
+    assert [executor.submit(echo, n).result() for n in range(5)] == list(range(5))
+    until(lambda: not is_alive(process))
 
 
 def test_an_idle_worker_that_dies_costs_nothing(executor: RayExecutor) -> None:

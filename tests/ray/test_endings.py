@@ -14,8 +14,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ray.util import get_node_ip_address as my_address
 
 from tests.helpers import Gate, program
+from tests.ray.certificates import certified
 from tests.ray.cluster import until
 from tests.scheduling.test_interrupts import ctrl_c, ends_by_interrupt, wait_for
 
@@ -109,6 +111,30 @@ last = executor.submit(square, 5)
     ], err
     assert err == ""
     assert process.returncode == 0
+    nothing_is_left()
+
+
+def test_a_ray_that_is_secret(
+    tmp_path: Path, nothing_is_left: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    With TLS, as Ray is told to by the environment: so are calls and outcomes.
+    """
+    for name, value in certified(tmp_path / "certificates", ["127.0.0.1", my_address()]).items():
+        monkeypatch.setenv(name, value)
+    code = f"""{BEGINNING}
+import ssl
+import amltk.backends.ray.tls
+made = []
+wrapped = ssl.SSLContext.wrap_socket
+ssl.SSLContext.wrap_socket = lambda *a, **k: made.append(1) or wrapped(*a, **k)
+executor = Ray(max_workers=1, local_object_store=STORE).open()
+print(executor.submit(square, 5).result(), len(made), flush=True)
+executor.shutdown()
+"""
+    with program(tmp_path / "p.py", code, "") as process:
+        out, err = process.communicate()
+    assert out.splitlines() == ["25 1"], err
     nothing_is_left()
 
 

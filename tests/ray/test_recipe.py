@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ray import exceptions as rays
 
 import amltk.backends.dask
 import amltk.backends.ray
 from amltk import Scheduler
 from amltk.backends import Ray, load
 from amltk.backends.ray.future import RayFuture
-from amltk.backends.ray.losses import is_loss, outcome_in
 from amltk.backends.ray.room import fitting, in_words_of_nodes, wanted, worker_options
 from amltk.backends.ray.session import is_same_place
-from amltk.exceptions import BackendNotInstalledError, WorkerLostError
+from amltk.exceptions import BackendNotInstalledError
 from tests.helpers import Boom, echo
 
 NONSENSE: list[tuple[dict[str, Any], str]] = [
@@ -228,20 +226,3 @@ def test_a_future_has_one_outcome() -> None:
     done.settle(Boom("gone"), None)
     assert not done.cancel()
     assert isinstance(done.exception(), Boom)
-
-
-def test_what_ray_says_of_losses() -> None:
-    """
-    What is not known to be one is passed on.
-    """
-    arrived: Future[bytes] = Future()
-    arrived.set_exception(rays.NodeDiedError("no pulse"))
-    error, _ = outcome_in(arrived, echo)
-    assert is_loss(arrived)
-    assert isinstance(error, WorkerLostError)
-    assert "echo()" in str(error)
-    assert "no pulse" in str(error)
-    other: Future[bytes] = Future()
-    other.set_exception(Boom("what"))
-    assert not is_loss(other)
-    assert isinstance(outcome_in(other, echo)[0], Boom)

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
+from typing import Protocol
 
-from amltk.backends.payload import outcome_of, pack_error
+from amltk.backends.payload import Packed, outcome_of, pack_error
 from amltk.backends.signals import leave_signals_alone
 
-__all__ = ["READY", "STOP", "WorkerPlan", "serve"]
+__all__ = ["READY", "STOP", "WorkerPlan", "compute", "serve"]
 
 READY = b""
 """The first message of a worker that can take calls."""
@@ -31,6 +33,18 @@ class WorkerPlan:
     initializer: Callable[..., object] | None
     initargs: tuple[object, ...]
     max_calls: int | None
+
+
+class Talks(Protocol):
+    """Takes and brings messages; a `multiprocessing.connection.Connection` does."""
+
+    def recv_bytes(self) -> bytes:
+        """Wait for the next message."""
+        ...
+
+    def send_bytes(self, message: Packed, /) -> object:
+        """Send a message."""
+        ...
 
 
 def serve(connection: Connection, plan: WorkerPlan, inherited: Iterable[Connection] = ()) -> None:
@@ -61,11 +75,25 @@ def initialized(connection: Connection, plan: WorkerPlan) -> bool:
     return True
 
 
-def compute(connection: Connection, max_calls: int | None) -> None:
+def compute(
+    connection: Talks,
+    max_calls: int | None = None,
+    dumps: Callable[[object], Packed] = ForkingPickler.dumps,
+) -> None:
+    """Compute calls until there are no more, or so many of them.
+
+    Args:
+        connection: Where calls come from and outcomes go.
+        max_calls: How many at most.
+        dumps: What pickles outcomes.
+
+    Raises:
+        EOFError, OSError: When nobody is at the other end any more.
+    """
     computed = 0
     while max_calls is None or computed < max_calls:
         packed_call = connection.recv_bytes()
         if packed_call == STOP:
             return
-        connection.send_bytes(outcome_of(packed_call))
+        connection.send_bytes(outcome_of(packed_call, dumps))
         computed += 1

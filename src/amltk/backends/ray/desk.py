@@ -1,17 +1,19 @@
 """The thread that owns the workers of an executor on Ray.
 
-    submit ──▶ queue ──▶ desk's thread ══ call ═════▶ worker
-    future ◀──────────── desk's thread ◀── inbox ◀── Ray's thread
+    submit ──▶ queue ──▶ desk's thread ══ call ════▶ worker
+    future ◀──────────── desk's thread ◀═ outcome ══ worker
+                         desk's thread ◀── inbox ◀── Ray's thread
 
-Each worker is given one call at a time, so it is always known who computes what. Ray tells of
-outcomes in a thread of its own, where nothing may take long; all that happens there is that they
-are put into the inbox. Other threads touch nothing but that and the queue.
+Each worker is given one call at a time, so it is always known who computes what. Ray says when
+workers are ready, and when they are gone, in a thread of its own, where nothing may take long; all
+that happens there is that this is put into the inbox. Other threads touch nothing but that and the
+queue.
 """
 
 from __future__ import annotations
 
 import atexit
-import logging
+import secrets
 import threading
 import time
 from collections import deque
@@ -19,17 +21,18 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from queue import Empty, SimpleQueue
 
 import ray
 from typing_extensions import TypeVar
 
-from amltk.backends.payload import said
+from amltk.backends.payload import said, unpack_outcome
 from amltk.backends.ray.ending import Ender
 from amltk.backends.ray.future import RayFuture
-from amltk.backends.ray.losses import is_loss, lost, outcome_in
+from amltk.backends.ray.inbox import Inbox
+from amltk.backends.ray.line import KEY, NotWelcomeError
+from amltk.backends.ray.losses import lost
 from amltk.backends.ray.recipe import Ray
-from amltk.backends.ray.room import in_words, room_for, wanted, worker_options
+from amltk.backends.ray.room import Room, worker_options
 from amltk.backends.ray.session import Session
 from amltk.backends.ray.worker import Place, RayJob, RayWorker, computer
 from amltk.callbacks import name_of
@@ -46,18 +49,16 @@ LINGER = 2.0
 SHIFT = 30.0
 """Seconds after which a worker gives up its place if somebody else may be waiting for it."""
 
-AHEAD = 100
-"""Workers that are asked for in advance when nodes may be added for them."""
-
 FAILED_STARTS = 3
 """Workers in a row that cannot be started, until the executor counts as broken."""
+
+WORD = 10.0
+"""Seconds that Ray may take to say why a worker says nothing more, until that is ended."""
 
 SETTLING = 5.0
 """Seconds that Ray may take to say that workers are ended."""
 
 R = TypeVar("R")
-
-logger: logging.Logger = logging.getLogger("amltk")
 
 
 class Desk:
@@ -73,8 +74,9 @@ class Desk:
         self._session = session
         self._computer = computer(worker_options(recipe))
         self._ender = Ender(session)
-        self._limit = 0
-        self._inbox: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        self._room = Room(recipe)
+        self._inbox = Inbox()
+        self._key = secrets.token_bytes(KEY)
         self._queue: deque[RayJob] = deque()
         self._workers: set[RayWorker] = set()
         self._idle: list[RayWorker] = []
@@ -82,7 +84,6 @@ class Desk:
         self._starting = 0
         self._failed_starts = 0
         self._next_look = 0.0
-        self._has_warned = False
         self._lock = threading.RLock()  # a signal handler may end everything during `submit`
         self._is_hungry = True
         self._shut = False
@@ -164,7 +165,8 @@ class Desk:
     def _run(self) -> None:
         try:
             while self._goes_on():
-                self._next_message()()
+                for message in self._inbox.next(self._seconds_to_sleep()):
+                    message()
         except Exception as error:  # noqa: BLE001
             self._break(f"The thread that owns the workers on Ray failed: {said(error)}")
         finally:
@@ -179,27 +181,25 @@ class Desk:
     def _n_busy(self) -> int:
         return len(self._workers) - len(self._idle) - self._starting
 
-    def _next_message(self) -> Callable[[], object]:
-        wait = self._next_look - time.monotonic()
-        if wait > 0:
-            with suppress(Empty):
-                return self._inbox.get(timeout=wait)
-        self._next_look = time.monotonic() + GLANCE
-        return self._look_around
+    def _seconds_to_sleep(self) -> float:
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + GLANCE
+            self._look_around()
+        return self._next_look - now
 
     # Calls go out.
 
     def _hand_out(self) -> None:
         while self._idle and (job := self._next_job()) is not None:
             if job.future.begin():
-                worker = self._idle.pop()
-                worker.give(job, self._to_inbox(self._computed, worker))
+                self._idle.pop().give(job)
         with self._lock:
             while self._queue and self._queue[0].future.done():  # cancelled
                 self._queue.popleft()
             missing = len(self._queue) - self._starting
-            self._is_hungry = bool(self._idle) or len(self._workers) < self._limit
-        missing = min(missing, self._limit - len(self._workers))
+            self._is_hungry = bool(self._idle) or len(self._workers) < self._room.limit
+        missing = min(missing, self._room.limit - len(self._workers))
         if missing > 0 and self._session.answers():
             for _ in range(missing):
                 self._start_worker()
@@ -209,7 +209,7 @@ class Desk:
             return self._queue.popleft() if self._queue else None
 
     def _start_worker(self) -> None:
-        worker = RayWorker(self._computer.remote())
+        worker = RayWorker(self._computer.remote(self._key))
         self._workers.add(worker)
         self._starting += 1
         worker.ask_for_place(self._to_inbox(self._ready, worker))
@@ -228,30 +228,72 @@ class Desk:
         if worker not in self._workers:
             return  # it was not needed any more
         self._starting -= 1
-        error = arrived.exception()
-        if error is None:
-            self._failed_starts = 0
-            worker.place = arrived.result()
-            self._idle.append(worker)
+        try:
+            place = arrived.result()
+            line = worker.connect(place, self._key, self._to_inbox(self._gone, worker))
+        except Exception as error:  # noqa: BLE001 - Ray's, or of the connection
+            self._never_ready(worker, error)
         else:
-            self._workers.remove(worker)
-            self._failed_starts += 1
-            if self._failed_starts >= FAILED_STARTS:
-                self._break(f"Ray cannot start a worker: {said(error)}")
+            self._failed_starts = 0
+            self._inbox.listen(line, partial(self._hear, worker))
+            self._idle.append(worker)
         self._hand_out()
 
-    def _computed(self, worker: RayWorker, arrived: Future[bytes]) -> None:
+    def _never_ready(self, worker: RayWorker, error: Exception) -> None:
+        self._retire(worker)
+        self._failed_starts += 1
+        if self._failed_starts >= FAILED_STARTS:
+            where = "" if worker.place is None else f" that can be reached, {worker.place}"
+            self._break(f"Ray cannot start a worker{where}: {said(error)}")
+
+    def _hear(self, worker: RayWorker) -> None:
+        try:
+            outcome = worker.read()
+        except (EOFError, OSError, NotWelcomeError):
+            self._hang_up(worker)  # why, Ray will say
+            worker.silent_since = time.monotonic()
+        else:
+            if outcome is not None:
+                self._computed(worker, outcome)
+
+    def _computed(self, worker: RayWorker, outcome: bytes) -> None:
         future = worker.future
         worker.has_computed()
-        self._ending.discard(worker)
         if worker in self._workers:
-            if is_loss(arrived) or self._is_due(worker):
+            if self._is_due(worker):
                 self._retire(worker)
             else:
                 self._idle.append(worker)
             self._hand_out()  # first give the worker something to do, then tell of its outcome
         if future is not None:
-            future.settle(*outcome_in(arrived, future.function))
+            future.settle(*unpack_outcome(outcome))
+
+    def _gone(self, worker: RayWorker, arrived: Future[None]) -> None:
+        outcome = worker.last_words()
+        self._hang_up(worker)
+        self._workers.discard(worker)
+        self._ending.discard(worker)
+        if outcome is not None:
+            self._computed(worker, outcome)
+        elif worker.future is not None:
+            self._lose(worker, arrived.exception())
+        self._hand_out()
+
+    def _lose(self, worker: RayWorker, cause: BaseException | None) -> None:
+        future, worker.future = worker.future, None
+        if future is not None:
+            why = "nothing; the connection to it broke." if cause is None else said(cause)
+            loss = lost(future.function, why)
+            loss.__cause__ = cause
+            future.settle(loss, None)
+
+    def _hang_up(self, worker: RayWorker) -> None:
+        if worker.line is not None:
+            self._inbox.forget(worker.line)
+            worker.line.close()
+            worker.line = None
+        if worker in self._idle:
+            self._idle.remove(worker)
 
     def _is_due(self, worker: RayWorker) -> bool:
         """Whether another one is to take its place."""
@@ -261,6 +303,7 @@ class Desk:
         return is_over and not self._session.is_alone()
 
     def _retire(self, worker: RayWorker) -> None:
+        self._hang_up(worker)
         self._workers.remove(worker)
         if self._session.answers():
             with suppress(Exception):
@@ -292,25 +335,12 @@ class Desk:
             return
         if not self._session.answers():
             return
-        if self._queue or not self._limit:
-            self._look_for_room()
+        if self._queue or not self._room.limit:
+            self._room.look(len(self._workers) - self._starting, len(self._queue))
         if not self._session.is_alone():
             self._make_room()
+        self._end_the_silent()
         self._hand_out()
-
-    def _look_for_room(self) -> None:
-        room = room_for(self._recipe)
-        if self._recipe.autoscaling:
-            room = max(room, len(self._workers) - self._starting + AHEAD)
-        self._limit = min(room, self._recipe.max_workers or room)
-        if self._limit or self._has_warned:
-            return
-        self._has_warned = True
-        logger.warning(
-            "%d calls wait for a node of Ray that has %s, and there is none any more.",
-            len(self._queue),
-            in_words(wanted(self._recipe)),
-        )
 
     def _make_room(self) -> None:
         """Leave the places of workers to others that have nothing to do, or not even begun."""
@@ -319,20 +349,24 @@ class Desk:
         long_ago = time.monotonic() - LINGER
         for worker in tuple(self._workers):
             if worker.future is None and worker.idle_since < long_ago:
+                self._starting -= worker not in self._idle
                 self._retire(worker)
-                if worker in self._idle:
-                    self._idle.remove(worker)
-                else:
-                    self._starting -= 1
+
+    def _end_the_silent(self) -> None:
+        """Of these Ray has not said that they are gone; but their connection is."""
+        long_ago = time.monotonic() - WORD
+        for worker in self._workers:
+            if worker.silent_since < long_ago:
+                with suppress(Exception):
+                    ray.kill(worker.actor)
 
     # The end.
 
     def _lose_all(self) -> None:
-        for worker in self._workers:
-            if worker.future is not None:
-                worker.future.settle(lost(worker.future.function, "nothing, it is gone."), None)
+        for worker in (*self._workers, *self._ending):
+            self._hang_up(worker)
+            self._lose(worker, None)
         self._workers.clear()
-        self._idle.clear()
         self._ending.clear()
         self._starting = 0
         self._break("Ray is gone: it died, or somebody else has shut it down")
@@ -350,5 +384,8 @@ class Desk:
         if not self._session.ends_if_left_now():
             for worker in tuple(self._workers):
                 self._retire(worker)
+        for worker in (*self._workers, *self._ending):
+            self._hang_up(worker)
+        self._inbox.close()
         self._session.release()
         atexit.unregister(self.shut_down_and_join)

@@ -5,6 +5,7 @@ For a worker that fits on no node Ray waits without end, since somebody might ad
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 
 import ray
@@ -13,7 +14,12 @@ from typing_extensions import TypedDict
 from amltk.backends.ray.recipe import Ray
 from amltk.exceptions import BackendUnavailableError
 
-__all__ = ["WorkerOptions", "in_words", "require_room", "room_for", "wanted", "worker_options"]
+__all__ = ["Room", "WorkerOptions", "require_room", "worker_options"]
+
+AHEAD = 100
+"""Workers that are asked for in advance when nodes may be added for them."""
+
+logger: logging.Logger = logging.getLogger("amltk")
 
 
 class WorkerOptions(TypedDict, total=False, closed=True):
@@ -38,6 +44,41 @@ def worker_options(recipe: Ray) -> WorkerOptions:
     if recipe.runtime_env:
         options["runtime_env"] = dict(recipe.runtime_env)
     return options
+
+
+class Room:
+    """How many workers there may be at once.
+
+    Args:
+        recipe: What each of them asks for.
+    """
+
+    def __init__(self, recipe: Ray) -> None:
+        self._recipe = recipe
+        self._has_warned = False
+        self.limit: int = 0
+        """As many as there were when somebody looked."""
+
+    def look(self, n_placed: int, n_waiting: int) -> None:
+        """Ask Ray for how many there is room.
+
+        Args:
+            n_placed: How many workers have a place.
+            n_waiting: How many calls wait for one; there is a warning if no node has what they
+                ask for any more.
+        """
+        room = room_for(self._recipe)
+        if self._recipe.autoscaling:
+            room = max(room, n_placed + AHEAD)
+        self.limit = min(room, self._recipe.max_workers or room)
+        if self.limit or self._has_warned:
+            return
+        self._has_warned = True
+        logger.warning(
+            "%d calls wait for a node of Ray that has %s, and there is none any more.",
+            n_waiting,
+            in_words(wanted(self._recipe)),
+        )
 
 
 def room_for(recipe: Ray) -> int:

@@ -7,23 +7,31 @@ one by one, neither would be so; and each of them costs more.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import ray
 from ray import cloudpickle
+from ray.util import get_node_ip_address
 
-from amltk.backends.payload import outcome_of, said
+from amltk.backends.payload import said
 from amltk.backends.ray.future import RayFuture
+from amltk.backends.ray.line import Line, accepted, connected, listening
 from amltk.backends.ray.room import WorkerOptions
+from amltk.backends.worker import compute
 from amltk.exceptions import BackendUnavailableError
 
 __all__ = ["Computer", "Place", "RayJob", "RayWorker", "computer"]
+
+IN_FLIGHT = 1.0
+"""Seconds after which nothing of what a worker sent is on its way any more."""
 
 
 class Place(NamedTuple):
@@ -33,22 +41,38 @@ class Place(NamedTuple):
     """The id of the node."""
     pid: int
     """Its process id there."""
+    host: str
+    """The address of the node."""
+    port: int
+    """Where it listens for whoever gives it calls."""
 
 
 class Computer:
-    """What is in the worker's process."""
+    """What is in the worker's process.
 
-    def __init__(self) -> None:
+    Args:
+        key: What whoever gives it calls has to know.
+    """
+
+    def __init__(self, key: bytes) -> None:
         # Ray has SIGTERM raise SystemExit, which would look as if the call had raised it.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._key = key
+        self._host = get_node_ip_address()
+        self._listener = listening(self._host)
 
     def place(self) -> Place:
         """Where this is."""
-        return Place(ray.get_runtime_context().get_node_id(), os.getpid())
+        node = ray.get_runtime_context().get_node_id()
+        return Place(node, os.getpid(), self._host, self._listener.getsockname()[1])
 
-    def compute(self, packed: bytes) -> bytes:
-        """Compute a call."""
-        return bytes(outcome_of(packed, cloudpickle.dumps))
+    def serve(self) -> None:
+        """Compute calls until nobody is there any more to give some."""
+        with self._listener:
+            line = accepted(self._listener, self._key)
+        with suppress(EOFError, OSError):
+            compute(line, dumps=cloudpickle.dumps)
+        line.close()
 
 
 def computer(options: WorkerOptions) -> ray.ActorClass:
@@ -82,6 +106,8 @@ class RayWorker:
     """What Ray calls it."""
     place: Place | None = None
     """Where it is; `None` until it has said so, and is ready."""
+    line: Line | None = None
+    """What it is talked to on; `None` until it is ready, and when that is closed."""
     future: RayFuture | None = None
     """Of the call that it computes."""
     n_computed: int = 0
@@ -90,17 +116,48 @@ class RayWorker:
     """When it was asked for."""
     idle_since: float = field(default_factory=time.monotonic)
     """When it computed something, or was asked for."""
+    silent_since: float = math.inf
+    """When the line to it was closed at the other end."""
 
     def ask_for_place(self, heard: Callable[[Future[Place]], object]) -> None:
         """Have somebody hear where it is, once it is ready."""
         place: ray.ObjectRef[Place] = self.actor.place.remote()
         place.future().add_done_callback(heard)
 
-    def give(self, job: RayJob, heard: Callable[[Future[bytes]], object]) -> None:
-        """Have it compute a call, and somebody hear of the outcome."""
+    def connect(self, place: Place, key: bytes, ended: Callable[[Future[None]], object]) -> Line:
+        """Have it wait for calls, and somebody hear of its end.
+
+        Raises:
+            OSError, EOFError, NotWelcomeError: If it cannot be talked to.
+        """
+        end: ray.ObjectRef[None] = self.actor.serve.remote()
+        end.future().add_done_callback(ended)
+        self.place = place
+        self.line = connected(place.host, place.port, key)
+        return self.line
+
+    def give(self, job: RayJob) -> None:
+        """Have it compute a call. If it is gone, that is about to be heard."""
         self.future = job.future
-        outcome: ray.ObjectRef[bytes] = self.actor.compute.remote(job.packed)
-        outcome.future().add_done_callback(heard)
+        if self.line is not None:
+            with suppress(OSError):
+                self.line.send_bytes(job.packed)
+
+    def read(self) -> bytes | None:
+        """What came of its call, if all of it is here.
+
+        Raises:
+            EOFError, OSError: If nothing comes any more.
+        """
+        return self.line.read() if self.line is not None else None
+
+    def last_words(self) -> bytes | None:
+        """What came of its call, of a worker that is gone, if that is still on its way."""
+        with suppress(EOFError, OSError):
+            while self.line is not None and self.line.is_readable(IN_FLIGHT):
+                if (message := self.read()) is not None:
+                    return message
+        return None
 
     def has_computed(self) -> None:
         """It is done with its call."""

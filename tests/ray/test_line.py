@@ -1,0 +1,253 @@
+"""The connection between a worker and whoever gives it calls: messages, and who may send them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amltk.backends.ray.inbox import Inbox
+from amltk.backends.ray.line import (
+    KEY,
+    LONGEST_OF_STRANGERS,
+    Line,
+    NotWelcomeError,
+    accepted,
+    connected,
+    listening,
+)
+from tests.ray.certificates import certified
+
+HERE = "127.0.0.1"
+RIGHT, WRONG = b"r" * KEY, b"w" * KEY
+BIG = os.urandom(5_000_000)
+
+
+@contextmanager
+def pair() -> Generator[tuple[Line, Line]]:
+    """Both ends."""
+    left, right = map(Line, socket.socketpair())
+    try:
+        yield left, right
+    finally:
+        left.close()
+        right.close()
+
+
+@contextmanager
+def worker(key: bytes = RIGHT) -> Generator[tuple[int, Callable[[], Line]]]:
+    """Somebody who listens: the port, and to wait for the line of who was accepted."""
+    with listening(HERE) as listener, ThreadPoolExecutor(1) as other:
+        line = other.submit(accepted, listener, key)
+        yield listener.getsockname()[1], line.result
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1), st.lists(st.integers(1, 50)))
+def test_messages_arrive_as_they_were_sent(messages: list[bytes], cuts: list[int]) -> None:
+    """
+    Whole and in their order, in whatever pieces their bytes come in.
+    """
+    with pair() as (left, right), pair() as (heard, speaks):
+        for message in messages:
+            left.send_bytes(message)
+        raw = received(right, sum(8 + len(message) for message in messages))
+        arrived: list[bytes] = []
+        for piece in pieces(raw, cuts):
+            os.write(speaks.fileno(), piece)
+            while heard.is_readable(0) and (whole := heard.read()) is not None:
+                arrived.append(whole)
+        while len(arrived) < len(messages):
+            arrived.append(heard.recv_bytes())
+    assert arrived == messages
+
+
+def received(line: Line, size: int) -> bytes:
+    raw = b""
+    while len(raw) < size:
+        raw += os.read(line.fileno(), size)
+    return raw
+
+
+def pieces(raw: bytes, cuts: Iterable[int]) -> Iterable[bytes]:
+    for cut in cuts:
+        if raw:
+            yield raw[:cut]
+        raw = raw[cut:]
+    if raw:
+        yield raw
+
+
+def test_a_line_ends_for_both() -> None:
+    """
+    What was sent before arrives, and then nobody waits any more.
+    """
+    with pair() as (left, right):
+        left.send_bytes(b"last")
+        left.close()
+        assert right.recv_bytes() == b"last"
+        with pytest.raises(EOFError):
+            right.recv_bytes()
+        with pytest.raises(OSError, match="Broken pipe"):
+            right.send_bytes(BIG)
+
+
+@pytest.mark.parametrize("is_secret", [False, True])
+def test_who_knows_the_key_may_speak(
+    is_secret: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Both ways, and much; secretly if Ray is told to be secret.
+    """
+    if is_secret:
+        for name, value in certified(tmp_path / "certificates", [HERE]).items():
+            monkeypatch.setenv(name, value)
+    with worker() as (port, line):
+        mine = connected(HERE, port, RIGHT)
+        theirs = line()
+        echo = threading.Thread(target=lambda: theirs.send_bytes(theirs.recv_bytes()))
+        echo.start()
+        mine.send_bytes(BIG)
+        assert mine.recv_bytes() == BIG
+        echo.join()
+        assert not mine.is_readable(0)
+        mine.close()
+        theirs.close()
+
+
+def test_who_does_not_know_the_key_is_sent_away() -> None:
+    """
+    The next one who does is heard.
+    """
+    with worker() as (port, line):
+        with pytest.raises((EOFError, OSError)):
+            connected(HERE, port, WRONG)
+        connected(HERE, port, RIGHT).close()
+        line().close()
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\n\r\n", bytes(1_000_000), b"\xff" * 64])
+def test_a_stranger_is_sent_away(said: bytes) -> None:
+    """
+    Whatever it says, and if it says nothing: after two seconds then.
+    """
+    with worker() as (port, line):
+        with socket.create_connection((HERE, port)) as stranger:
+            if said:
+                stranger.sendall(said)
+            connected(HERE, port, RIGHT).close()
+        line().close()
+
+
+def test_a_stranger_in_place_of_the_worker_is_given_nothing() -> None:
+    """
+    It would be told calls, and could say anything of them.
+    """
+    with worker(WRONG) as (port, line):
+        with pytest.raises((EOFError, OSError)):
+            connected(HERE, port, RIGHT)
+        connected(HERE, port, WRONG).close()
+        line().close()
+
+
+def test_an_echo_is_no_proof() -> None:
+    """
+    Who repeats what the other end has said does not know the key.
+    """
+
+    def repeat(listener: socket.socket) -> None:
+        line = Line(listener.accept()[0])
+        line.send_bytes(bytes(32))
+        line.send_bytes(line.recv_bytes()[32:])
+        line.close()
+
+    with listening(HERE) as listener, ThreadPoolExecutor(1) as other:
+        repeated = other.submit(repeat, listener)
+        with pytest.raises(NotWelcomeError, match="does not know the key"):
+            connected(HERE, listener.getsockname()[1], RIGHT)
+        repeated.result()
+
+
+def test_strangers_say_little() -> None:
+    """
+    Not even the beginning of what is too long is kept.
+    """
+    with pair() as (left, right):
+        right.longest = LONGEST_OF_STRANGERS
+        left.send_bytes(bytes(LONGEST_OF_STRANGERS))
+        with pytest.raises(NotWelcomeError, match="264 bytes"):
+            right.recv_bytes()
+
+
+def test_without_a_certificate_nobody_comes_near(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The worker says nothing to who does not encrypt, or is certified by somebody else.
+    """
+    for name, value in certified(tmp_path / "right", [HERE]).items():
+        monkeypatch.setenv(name, value)
+    other = certified(tmp_path / "other", [HERE])
+    context = ssl.create_default_context(cafile=os.environ["RAY_TLS_CA_CERT"])
+    context.load_cert_chain(other["RAY_TLS_SERVER_CERT"], other["RAY_TLS_SERVER_KEY"])
+    with worker() as (port, line):
+        with socket.create_connection((HERE, port)) as stranger:
+            stranger.sendall(b"\0" * 40)
+            assert is_sent_away(stranger)
+        with (
+            socket.create_connection((HERE, port)) as plain,
+            context.wrap_socket(plain, server_hostname=HERE) as stranger,
+        ):
+            assert is_sent_away(stranger)
+        connected(HERE, port, RIGHT).close()
+        line().close()
+
+
+def is_sent_away(stranger: socket.socket) -> bool:
+    line = Line(stranger)
+    try:
+        line.recv_bytes()
+    except (EOFError, OSError):
+        return True
+    return False
+
+
+def test_an_inbox_tells_what_comes_in() -> None:
+    """
+    From other threads, and on lines; nothing of those that are forgotten meanwhile, nor when it
+    is closed.
+    """
+    inbox = Inbox()
+    heard: list[str] = []
+    with pair() as (left, right), pair() as (other, one):
+
+        def hear(line: Line, forgotten: Line) -> None:
+            heard.append(line.recv_bytes().decode())
+            inbox.forget(forgotten)
+            forgotten.close()
+
+        inbox.listen(right, partial(hear, right, one))
+        inbox.listen(one, partial(hear, one, right))
+        left.send_bytes(b"line")
+        other.send_bytes(b"line")
+        for message in inbox.next(60):
+            message()
+        assert heard == ["line"]
+        teller = threading.Thread(target=inbox.put, args=[lambda: heard.append("message")])
+        teller.start()
+        while len(heard) < 2:
+            for message in inbox.next(60):
+                message()
+        teller.join()
+        inbox.close()
+        inbox.put(lambda: heard.append("too late"))
+    assert heard == ["line", "message"]
