@@ -45,7 +45,7 @@ def test_it_says_what_it_can() -> None:
         survives_dead_worker=True,
         isolates_culprit=True,
         functions="by value",
-        overhead=1e-3,
+        overhead=1e-4,
     )
     with on_local().open() as executor:
         assert abilities_of(executor) == Ray.abilities

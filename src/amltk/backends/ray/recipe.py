@@ -44,7 +44,7 @@ class Ray:
         survives_dead_worker=True,
         isolates_culprit=True,
         functions="by value",
-        overhead=1e-3,
+        overhead=1e-4,
     )
 
     address: str = "local"
