@@ -15,6 +15,8 @@ from amltk.backends.base import Backend
 from tests.backends import test_abilities as common
 from tests.backends.test_abilities import (
     executor,
+    test_a_call_costs_about_as_much_as_the_backend_says,
+    test_a_call_talks_to_the_scheduler_or_is_refused,
     test_a_call_that_waits_for_a_worker_can_be_cancelled,
     test_a_worker_that_dies_takes_no_other_call_with_it,
     test_calls_are_taken_after_a_worker_has_died,
@@ -24,6 +26,8 @@ from tests.backends.test_abilities import (
 
 __all__ = [
     "executor",
+    "test_a_call_costs_about_as_much_as_the_backend_says",
+    "test_a_call_talks_to_the_scheduler_or_is_refused",
     "test_a_call_that_waits_for_a_worker_can_be_cancelled",
     "test_a_worker_that_dies_takes_no_other_call_with_it",
     "test_calls_are_taken_after_a_worker_has_died",
@@ -32,6 +36,12 @@ __all__ = [
 ]
 
 pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(autouse=True)
+def few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow begins but one or two in a second."""
+    monkeypatch.setattr(common, "N_CALLS", 5)
 
 
 @pytest.fixture

@@ -90,10 +90,13 @@ def test_a_shutdown_can_cancel_what_waits(executor: AirflowExecutor, tmp_path: P
         executor.submit(abs, 1)
 
 
-def test_to_terminate_is_to_cancel_all(recipe: Callable[..., Airflow], tmp_path: Path) -> None:
+def test_to_terminate_is_to_cancel_all(
+    recipe: Callable[..., Airflow], airflow: AirflowServer, tmp_path: Path
+) -> None:
     """
-    The futures end at once, and then what Airflow is computing.
+    The futures end at once, and then what Airflow is computing; no record stays.
     """
+    before = set(airflow.runs())
     executor = recipe().open()
     with Gate(tmp_path / "gate") as gate:
         futures = [executor.submit(wait_at, gate.path) for _ in range(WORKERS + 5)]
@@ -102,6 +105,7 @@ def test_to_terminate_is_to_cancel_all(recipe: Callable[..., Airflow], tmp_path:
         assert all(future.cancelled() for future in futures)
         wait_until_nobody_is_at(gate)
     executor.shutdown()
+    assert set(airflow.runs()) <= before
 
 
 def test_a_run_that_does_not_wait_ends_what_is_being_computed(

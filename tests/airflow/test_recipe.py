@@ -38,6 +38,8 @@ NONSENSE: list[tuple[dict[str, Any], str]] = [
     ({"token": ""}, "token"),
     ({"token": 5}, "token"),
     ({"dag_id": ""}, "dag_id"),
+    ({"keep_runs": "no"}, "keep_runs"),
+    ({"storage_options": ["key"]}, "storage_options"),
     ({"poll_interval": 0}, "poll_interval"),
     ({"poll_interval": "1"}, "poll_interval"),
     ({"patience": -1}, "patience"),

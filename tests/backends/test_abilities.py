@@ -36,9 +36,11 @@ from amltk.backends import (
     Sequential,
     Slurm,
     Threads,
+    abilities_of,
 )
-from amltk.backends.abilities import abilities_of
 from amltk.backends.loading import RECIPES
+from amltk.exceptions import PluginError
+from amltk.scheduling import Comm
 from tests.dask_cluster import OnSharedDask, client_of
 from tests.helpers import Boom, Gate, die, echo, wait_at
 
@@ -217,8 +219,29 @@ def test_a_call_costs_about_as_much_as_the_backend_says(backend: Backend) -> Non
     assert said / ABOUT < took < said * ABOUT
 
 
+def test_a_call_talks_to_the_scheduler_or_is_refused(backend: Backend) -> None:
+    """
+    `messages`: what it says arrives. Otherwise a call that wants to is not even submitted.
+    """
+    scheduler = Scheduler(backend)
+    task = scheduler.task(say_hello, plugins=Comm.Plugin())
+    heard: list[str] = []
+    task.on(Comm.MESSAGE).add(lambda msg: heard.append(msg.data))
+    scheduler.on_start.add(task)
+    if abilities_of(backend).messages:
+        scheduler.run()
+        assert heard == ["hello"]
+    else:
+        with pytest.raises(PluginError, match="cannot talk to the scheduler"):
+            scheduler.run()
+
+
+def say_hello(*, comm: Comm = Comm.NONE) -> None:
+    comm.send("hello")
+
+
 N_CALLS = 200
-ABOUT = 30
+ABOUT = 15
 """So many times more or less is about the same."""
 
 
@@ -256,6 +279,17 @@ def test_what_is_known_of_a_given_executor() -> None:
     for recipe in (Sequential(), Threads(1)):
         with recipe.open() as executor:
             assert Given(executor).abilities == recipe.abilities
+
+
+@pytest.mark.parametrize("kind", [ProcessPoolExecutor, ThreadPoolExecutor])
+def test_what_is_known_of_pythons_own_executors_is_true(
+    kind: Callable[[int], Executor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    How functions come to them, and what a call costs.
+    """
+    test_functions_come_to_the_worker_as_the_backend_says(Given(kind(2)), monkeypatch)
+    test_a_call_costs_about_as_much_as_the_backend_says(Given(kind(2)))
 
 
 def test_what_is_known_of_an_executor_on_a_dask_cluster() -> None:

@@ -8,6 +8,7 @@ from amltk.backends.base import Backend
 from tests.backends.test_abilities import (
     executor,
     test_a_call_costs_about_as_much_as_the_backend_says,
+    test_a_call_talks_to_the_scheduler_or_is_refused,
     test_a_call_that_is_computed_is_stopped_with_what_it_started,
     test_a_call_that_waits_for_a_worker_can_be_cancelled,
     test_a_worker_that_dies_takes_no_other_call_with_it,
@@ -20,6 +21,7 @@ from tests.ray.conftest import on_local
 __all__ = [
     "executor",
     "test_a_call_costs_about_as_much_as_the_backend_says",
+    "test_a_call_talks_to_the_scheduler_or_is_refused",
     "test_a_call_that_is_computed_is_stopped_with_what_it_started",
     "test_a_call_that_waits_for_a_worker_can_be_cancelled",
     "test_a_worker_that_dies_takes_no_other_call_with_it",

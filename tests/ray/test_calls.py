@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, wait
+from concurrent.futures import CancelledError, Future, wait
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -86,6 +86,17 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, condition
         time.sleep(0.01)
+
+
+def hang_up_later() -> int:
+    """Close that when this is not computed any more; returns who does it."""
+    threading.Timer(0.5, hang_up).start()
+    return os.getpid()
+
+
+def hang_up_at(gate: str) -> None:
+    wait_at(gate)
+    hang_up()
 
 
 def hang_up() -> None:
@@ -324,7 +335,41 @@ def test_a_connection_that_breaks_costs_its_call(executor: RayExecutor) -> None:
     until(lambda: not is_alive(process))
 
 
-def test_an_idle_worker_that_dies_costs_nothing(executor: RayExecutor) -> None:
+def test_a_worker_whose_connection_breaks_is_replaced(tmp_path: Path) -> None:
+    """
+    Also if it has nothing to do then, and if there is no other place for the one that takes its own.
+    """
+    with on_local(num_cpus=2).open() as executor, Gate(tmp_path / "gate") as gate:
+        first = executor.submit(hang_up_later).result()
+        until(lambda: not is_alive(first))
+        assert executor.submit(echo, 1).result() == 1
+        broken = executor.submit(hang_up_at, gate.path)
+        waits = executor.submit(echo, 2)
+        gate.hold()
+        gate.let_go()
+        assert isinstance(broken.exception(), WorkerLostError)
+        assert waits.result() == 2
+
+
+def test_what_nobody_can_bear_ends_all_that_is_computed(tmp_path: Path) -> None:
+    """
+    A callback that raises what is no `Exception` ends the thread that it is called in, as it does
+    with other executors. Nobody waits for ever.
+    """
+
+    def leave(_: Future[int]) -> None:
+        raise SystemExit
+
+    with on_local(num_cpus=1).open() as executor, Gate(tmp_path / "gate") as gate:
+        running = executor.submit(wait_at, gate.path)
+        gate.hold()
+        executor.submit(echo, 1).add_done_callback(leave)
+        assert isinstance(running.exception(), WorkerLostError)
+        with pytest.raises(ExecutorBrokenError, match="failed: SystemExit"):
+            executor.submit(echo, 2)
+
+
+def test_an_idle_worker_that_dies_costs_a_call_at_most(executor: RayExecutor) -> None:
     """
     The call that is given to it before that is known is the only one that may be lost.
     """

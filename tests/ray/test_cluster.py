@@ -227,6 +227,34 @@ def test_who_does_not_answer_is_no_ray() -> None:
     assert not ray.is_initialized()
 
 
+def test_where_the_environment_says_there_is_a_cluster_and_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    `auto` says so.
+    """
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")
+    code = """
+from amltk.backends import Ray
+from amltk.exceptions import BackendUnavailableError
+try:
+    Ray("auto").open()
+except BackendUnavailableError as error:
+    print("of this machine" in str(error))
+"""
+    with program(tmp_path / "p.py", code) as process:
+        out, err = process.communicate()
+    assert out.splitlines() == ["True"], err
+
+
+def test_a_host_that_has_no_name_is_an_error() -> None:
+    """
+    As one where nobody listens.
+    """
+    with pytest.raises(BackendUnavailableError, match=r"a\.\.b:1: nothing listens there"):
+        Ray("a..b:1").open()
+
+
 def test_who_has_the_wrong_token_is_told_so(cluster: RayCluster, tmp_path: Path) -> None:
     """
     Within seconds, and nothing is left.

@@ -91,6 +91,16 @@ def test_recipes_are_values() -> None:
     assert "Ray(address='auto', num_cpus=2)" in repr(Scheduler.with_ray("auto", num_cpus=2))
 
 
+def test_a_recipe_stays_as_it_is() -> None:
+    """
+    Whatever becomes of the mapping that it was made with.
+    """
+    resources = {"pen": 1.0}
+    recipe = Ray(resources=resources)
+    resources["pen"] = 2
+    assert recipe == Ray(resources={"pen": 1})
+
+
 def test_a_recipe_comes_out_of_a_file(tmp_path: Path) -> None:
     """
     As every other one.

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amltk import Scheduler
+from amltk.backends import Abilities
 from amltk.exceptions import (
     CommAnswerError,
     CommClosedError,
@@ -93,7 +94,9 @@ class ByHand(Clock):
 
     def talk(self, identifier: str = "work-1") -> Talk:
         future: Any = Future[None]()
-        attempt = Attempt(Call.of(work), future, self, lambda: self.log.append(("announced", "")))
+        attempt = Attempt(
+            Call.of(work), future, self, Abilities(), lambda: self.log.append(("announced", ""))
+        )
         on = self.task.on
         told = Told(self.task, on(Comm.MESSAGE), on(Comm.REQUEST), on(Comm.CLOSE))
         return Talk(identifier, attempt, told, self)

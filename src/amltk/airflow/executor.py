@@ -9,6 +9,8 @@ from concurrent.futures import Executor, Future
 from typing_extensions import ParamSpec, TypeVar, override
 
 from amltk.airflow.manager import Manager
+from amltk.backends.abilities import Abilities
+from amltk.backends.airflow import Airflow
 from amltk.backends.job import Job
 from amltk.backends.stoppable_future import StoppableFuture
 
@@ -29,6 +31,9 @@ class AirflowExecutor(Executor):
     Args:
         manager: What talks to Airflow.
     """
+
+    abilities: Abilities = Airflow.abilities
+    """What can be relied on: what the recipe says."""
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
@@ -66,8 +71,9 @@ class AirflowExecutor(Executor):
     def terminate(self) -> None:
         """Cancel all calls, also those that are being computed, and end.
 
-        Airflow takes about ten seconds to really end what is being computed.
-        The record of a run that is not over soon stays there.
+        Airflow takes about ten seconds to really end what is being computed. Meanwhile, and for a
+        minute at most, the runs are deleted in the background; `shutdown` waits for that. If
+        Python exits in the meantime, what is left stays there, which the log says.
         """
         self._manager.abandon()
         self._manager.join(AT_ONCE)

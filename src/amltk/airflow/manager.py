@@ -30,8 +30,11 @@ __all__ = ["Manager"]
 
 logger: logging.Logger = logging.getLogger("amltk")
 
-TIDYING, TIDYING_AT_ONCE = 15.0, 5.0
-"""Seconds that tidying up may take in the end, and if nobody wants to wait. The rest then stays."""
+TIDYING = 60.0
+"""Seconds that tidying up may take in the end. The rest then stays."""
+
+LEAVING = 5.0
+"""Seconds that Python waits for it before it exits, if everything was cancelled."""
 
 TRIES_UNTIL_SAID = 4
 """Requests without an answer until the log says so; some are nothing to speak of."""
@@ -124,7 +127,8 @@ class Manager:
     def shut_down_and_join(self) -> None:
         """End when all calls are done, and wait for it: what happens at the interpreter's exit."""
         self.shut_down()
-        self.join()
+        self.join(LEAVING if self._abandoned else None)
+        self._say_what_is_left()
 
     def _all_calls(self) -> tuple[AirflowCall, ...]:
         return (*tuple(self._queue), *self._runs.live())
@@ -227,12 +231,15 @@ class Manager:
 
     def _tidy_up(self) -> None:
         leftovers = self._runs.leftovers
-        until = time.monotonic() + (TIDYING_AT_ONCE if self._abandoned else TIDYING)
+        until = time.monotonic() + TIDYING
         while (due := leftovers.due) is not None and time.monotonic() < until:
             time.sleep(max(0.0, due - time.monotonic()))
             try:
                 leftovers.tidy()
             except AirflowUnreachableError:
                 time.sleep(FIRST_RETRY)
-        if leftovers:
-            logger.warning("%d runs are left in Airflow, and will do nothing", len(leftovers))
+        self._say_what_is_left()
+
+    def _say_what_is_left(self) -> None:
+        if n_left := len(self._runs.leftovers):
+            logger.warning("%d runs are left in Airflow, and will do nothing", n_left)

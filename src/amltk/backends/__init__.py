@@ -1,6 +1,6 @@
 """Where work runs, as values: each says how to open an executor, and none is one."""
 
-from amltk.backends.abilities import Abilities
+from amltk.backends.abilities import Abilities, abilities_of
 from amltk.backends.airflow import Airflow
 from amltk.backends.base import Backend, Given
 from amltk.backends.dask import Dask
@@ -29,5 +29,6 @@ __all__ = [
     "Sequential",
     "Slurm",
     "Threads",
+    "abilities_of",
     "load",
 ]

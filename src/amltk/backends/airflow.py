@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
 from amltk.backends.abilities import Abilities
-from amltk.backends.base import needs
+from amltk.backends.base import keep_copies, needs
 
 if TYPE_CHECKING:
     from amltk.airflow.executor import AirflowExecutor
@@ -74,6 +74,9 @@ class Airflow:
         require_text("dag_id", self.dag_id)
         require_positive("poll_interval", self.poll_interval)
         require_positive("patience", self.patience)
+        require_flag("keep_runs", self.keep_runs)
+        require_mapping("storage_options", self.storage_options)
+        keep_copies(self)
 
     def open(self) -> AirflowExecutor:
         """Make a new executor, once Airflow and the storage have turned out to be ready for it.
@@ -133,6 +136,17 @@ def require_credentials(token: object, username: object, password: object) -> No
         require_text("password", password)
     elif not callable(token):
         require_text("token", token)
+
+
+def require_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"`{name}={value!r}` has to be True or False.")
+
+
+def require_mapping(name: str, value: object) -> None:
+    if value is not None and not isinstance(value, Mapping):
+        kind = type(value).__qualname__
+        raise TypeError(f"`{name}` has to be a mapping from names to values, not {kind}.")
 
 
 def require_positive(name: str, value: object) -> None:

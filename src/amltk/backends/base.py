@@ -7,7 +7,7 @@ registered or inherited.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -132,6 +132,17 @@ def summary(backend: object) -> str:
 
 def in_words(value: object) -> str:
     return name_of(value) if isinstance(value, FunctionType) else repr(value)
+
+
+def keep_copies(recipe: object) -> None:
+    """Have a recipe stay as it is, whatever becomes of the mappings that it was made with.
+
+    To be called in its `__post_init__`.
+    """
+    for field in fields(recipe) if is_dataclass(recipe) else ():
+        value = getattr(recipe, field.name)
+        if isinstance(value, Mapping):
+            object.__setattr__(recipe, field.name, dict(value))
 
 
 def require_at_least_one(name: str, value: object) -> None:

@@ -90,7 +90,17 @@ class CommPlugin(TaskPlugin):
 
     @override
     def attempt_begins(self, attempt: Attempt[R], /) -> Accompanied[R]:
-        """Give the attempt its `Comm`."""
+        """Give the attempt its `Comm`.
+
+        Raises:
+            PluginError: If calls cannot talk where it is computed; if one cannot listen to them.
+        """
+        if not attempt.abilities.messages:
+            raise PluginError(
+                f"{attempt.call!r} cannot be given a `comm`: on this backend, calls cannot talk to "
+                "the scheduler while they are computed. Have the task computed somewhere else, or "
+                "without Comm.Plugin; `docs/backends.md` says which backends have messages."
+            )
         key = (self.host, self.listen)
         board = attempt.run.services.get(Board, key, lambda: self._board(attempt))
         talk = board.open(attempt, self._told)

@@ -11,6 +11,7 @@ from typing import Generic, NamedTuple, Protocol
 
 from typing_extensions import TypeVar
 
+from amltk.backends.abilities import Abilities
 from amltk.scheduling.call import Call, CallFuture
 from amltk.scheduling.services import Services
 from amltk.scheduling.waiting import Timer
@@ -72,6 +73,8 @@ class Attempt(NamedTuple, Generic[R]):
     """The future of the call: the same one for all attempts at it."""
     run: OpenRun
     """The run it is part of."""
+    abilities: Abilities
+    """What can be relied on where it is computed."""
     announce: Callable[[], None]
     """Tells everybody that the call was submitted, if they have not heard. Needed by a companion
     that has something to tell while the executor, which computes at once, still takes the call."""

@@ -119,7 +119,8 @@ class Escorts:
         """Hand an attempt to the executor, with its companions."""
         if future.owner is None or not future.owner.is_accompanied:
             return self._executor.submit(call)
-        attempt = Attempt(call, future, self._run, partial(self._announce, future))
+        announce = partial(self._announce, future)
+        attempt = Attempt(call, future, self._run, self._executor.abilities, announce)
         call, companions = future.owner.accompany(attempt)
         with self._withdrawn_unless_taken(companions):
             source = self._executor.submit(call)

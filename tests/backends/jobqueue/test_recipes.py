@@ -20,8 +20,8 @@ from amltk import Scheduler
 from amltk.backends.base import Backend, summary
 from amltk.backends.jobqueue import LSF, OAR, PBS, SGE, HTCondor, JobQueue, Moab, Slurm
 from amltk.backends.jobqueue.base import NOT_OF_A_JOB
-from amltk.backends.jobqueue.checks import bytes_in
 from amltk.backends.jobqueue.importing import import_jobqueue
+from amltk.backends.memory import bytes_in
 from tests.backends.jobqueue.conftest import RECIPES, small
 
 import_jobqueue()
@@ -132,6 +132,26 @@ def test_a_scheduler_is_made_of_what_a_recipe_is_made_of() -> None:
         assert create(name, n_workers=10, **asked).backend == recipe
     with pytest.raises(ValueError, match="Did you mean 'slurm'"):
         create("slrm", n_workers=1)
+    with pytest.raises(ValueError, match="None is no cluster manager"):
+        create(None, n_workers=1)
+
+
+@pytest.mark.parametrize("job_mem", ["0", "6", "6G", "500mb"])
+def test_slurm_has_its_own_way_of_writing_memory(job_mem: str) -> None:
+    """
+    Without a unit it is in MiB, and 0 is all that there is.
+    """
+    assert f"--mem={job_mem}" in Slurm(1, cores=1, memory="6 GB", job_mem=job_mem).job_script()
+
+
+def test_a_recipe_stays_as_it_is() -> None:
+    """
+    Whatever becomes of the mapping that it was made with.
+    """
+    options: dict[str, object] = {"port": 0}
+    recipe = Slurm(1, scheduler_options=options)
+    options["port"] = 1
+    assert recipe == Slurm(1, scheduler_options={"port": 0})
 
 
 NONSENSE: list[tuple[Callable[..., object], dict[str, Any], str]] = [
@@ -150,7 +170,12 @@ NONSENSE: list[tuple[Callable[..., object], dict[str, Any], str]] = [
     (Slurm, {"processes": 0}, "processes=0"),
     (Slurm, {"cores": 2, "processes": 3}, "processes=3.*cores=2"),
     (Slurm, {"cores": 2, "processes": 2, "nanny": False}, "processes=2.*nanny"),
+    (Slurm, {"min_workers": 1, "adaptive": False}, "min_workers=1.*adaptive=False"),
     (Slurm, {"memory": "6 XB"}, "memory='6 XB'.*6 GB"),
+    (Slurm, {"memory": "6"}, "memory='6'.*a unit"),
+    (Slurm, {"memory": "6 kB"}, "memory='6 kB'"),
+    (Slurm, {"job_mem": "6 GiB"}, "job_mem='6 GiB'.*6G"),
+    (SGE, {"walltime": "::"}, "walltime='::'"),
     (Slurm, {"memory": "0 GB"}, "memory='0 GB'"),
     (Slurm, {"memory": "-1 GB"}, "memory='-1 GB'"),
     (Slurm, {"memory": "much"}, "memory='much'"),

@@ -243,6 +243,17 @@ def test_the_first_worker_has_to_be_there_in_time() -> None:
     assert not early.look(math.nextafter(200, 0), 1).give_up
 
 
+def test_a_manager_that_does_not_answer_counts_as_well() -> None:
+    """
+    Nobody knows yet whether it takes the job.
+    """
+    roster = Roster(Limits(most=1, least=0, slots=1, start_timeout=30))
+    roster.submitting("w0", 0)
+    assert "being submitted" in roster.look(FIRST_NOTE, 1).note
+    assert not roster.look(29, 1).give_up
+    assert "being submitted" in roster.look(30, 1).give_up
+
+
 def test_a_worker_may_come_back() -> None:
     """
     If it takes too long, the job is lost, and another one is submitted.

@@ -77,15 +77,17 @@ def test_without_adapting_there_are_always_as_many_jobs(shim: Shim) -> None:
         wait_for(lambda: len(shim.left()) == 2 and len(shim.jobs()) == 3)
 
 
-def test_calls_that_are_cancelled_need_no_job(shim: Shim) -> None:
+def test_calls_that_are_cancelled_need_no_job(shim: Shim, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    A job that still waits in the queue is taken back.
+    A job that still waits in the queue is taken back, after a while.
     """
+    monkeypatch.setattr(roster, "IDLE", 0.5)
     (shim.directory / "hold").write_text("Priority")
     with small(Slurm).open() as executor:
         future = executor.submit(echo, 0)
         wait_for(lambda: len(shim.left()) == 1)
         future.cancel()
+        wait_for(lambda: not shim.left())
 
 
 # However a run ends, no job is left; the fixture looks.
@@ -353,6 +355,20 @@ def test_without_a_manager_it_says_which_command_is_missing(
     commands[f"{missing}_command"] = "/no/such/command --x"
     recipe = small(make, **commands)
     with pytest.raises(BackendNotInstalledError, match=f"/no/such/command.*{missing}_command"):
+        recipe.open()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_machine_without_the_manager_has_none_of_its_commands(
+    make: Callable[..., JobQueue], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The error says which one was looked for, such as `sbatch`.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    recipe = small(make)
+    with pytest.raises(BackendNotInstalledError, match=rf"{recipe.SUBMIT}\b"):
         recipe.open()
     assert not list(tmp_path.iterdir())
 

@@ -55,6 +55,16 @@ def test_a_python_that_is_none_is_an_error(shim: Shim) -> None:
     assert len(shim.jobs()) == 3
 
 
+def test_a_manager_that_does_not_answer_is_an_error(shim: Shim) -> None:
+    """
+    As soon as there is no time left for the first worker.
+    """
+    (shim.directory / "hold").write_text("Priority")
+    (shim.directory / "slow").write_text("4")
+    with pytest.raises(ExecutorBrokenError, match=r"start_timeout=1.*being submitted"):
+        run_one_call(small(Slurm, start_timeout=1))
+
+
 def test_the_first_worker_has_to_be_there_in_time(
     make: Callable[..., JobQueue], shim: Shim
 ) -> None:

@@ -73,7 +73,7 @@ def client_for(recipe: Dask, address: str, loop: LoopThread) -> distributed.Clie
             loop=loop.loop,
             set_as_default=False,
         )
-    except (OSError, TypeError) as error:  # the latter where it ought to have credentials
+    except (OSError, ValueError, TypeError) as error:  # no such protocol; no credentials
         why = str(error.__cause__ or "") or str(error) or "it says nothing"
         raise BackendUnavailableError(
             f"No Dask scheduler answers at {address} within {recipe.timeout} seconds: {why}. See "

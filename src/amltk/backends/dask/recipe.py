@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args, r
 from amltk.backends.abilities import Abilities
 from amltk.backends.adapting import ON_A_CLUSTER_OF_OTHERS
 from amltk.backends.base import needs, require_at_least_one
+from amltk.backends.memory import is_enough
 
 if TYPE_CHECKING:
     from amltk.backends.dask.executor import DaskExecutor
@@ -43,9 +44,6 @@ TEXTS = ("address", "host", "dashboard_address", "local_directory", "scheduler_f
 
 ADDRESS = re.compile(r"(inproc://\S+|(\w+://)?(\[[\w:.%]+\]|[^\s\[\]:/]+):\d+)")
 """An address of a scheduler: a protocol perhaps, a host and a port."""
-
-MEMORY = re.compile(r"(auto|\d+(\.\d+)?\s*[kKMGTP]?i?B?)")
-"""An amount of memory in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +159,11 @@ def require_memory(limit: object) -> None:
         return
     if isinstance(limit, bool) or not isinstance(limit, str | float | int):
         raise TypeError(f"`memory_limit={limit!r}` has to be a text, a number, or None.")
-    if not MEMORY.fullmatch(limit) if isinstance(limit, str) else limit <= 0:
+    if isinstance(limit, str):
+        is_amount = limit == "auto" or is_enough(limit)
+    else:
+        is_amount = 0 < limit < math.inf
+    if not is_amount:
         raise ValueError(
             f"`memory_limit={limit!r}` is no amount of memory. Give one like '4GiB', a number of "
             "bytes, a fraction of this machine's memory, 'auto' or None."

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from amltk.backends.abilities import Abilities
+from amltk.backends.base import keep_copies
 from amltk.backends.dask.recipe import Credentials, LogLevel
 from amltk.backends.jobqueue.checks import CHECKS, are_lines, require_text
 from amltk.backends.jobqueue.importing import import_jobqueue
@@ -124,6 +125,7 @@ class JobQueue:
             CHECKS.get(each.name, require_text)(each.name, value)
             if are_lines(value):
                 object.__setattr__(self, each.name, tuple(value))  # hashable, and it stays so
+        keep_copies(self)
         self._require_sense()
         if self.WALLTIME is not None:
             require_walltime(getattr(self, "walltime", None), self.WALLTIME, self.MANAGER)
@@ -134,6 +136,11 @@ class JobQueue:
             raise ValueError(
                 f"`min_workers={self.min_workers}` jobs cannot stay where there are never more "
                 f"than `n_workers={self.n_workers}`."
+            )
+        if self.min_workers and not self.adaptive:
+            raise ValueError(
+                f"`min_workers={self.min_workers}` is for a number of jobs that adapts; with "
+                f"`adaptive=False` there are always `n_workers={self.n_workers}`."
             )
         if self.cores is not None and self.processes is not None and self.processes > self.cores:
             raise ValueError(

@@ -15,39 +15,11 @@ from typing import TypeGuard
 from typing_extensions import TypeIs
 
 from amltk.backends.base import require_at_least_one
+from amltk.backends.memory import is_enough
 
-__all__ = ["CHECKS", "are_lines", "bytes_in", "require_text"]
+__all__ = ["CHECKS", "are_lines", "require_text"]
 
 Check = Callable[[str, object], None]
-
-UNITS: Mapping[str, int] = {
-    "": 1,
-    "b": 1,
-    **{
-        f"{prefix}{end}": (1024 if "i" in end else 1000) ** power
-        for power, prefix in enumerate("kmgtp", start=1)
-        for end in ("", "b", "i", "ib")
-    },
-}
-"""What units of memory mean to dask: `k` and `kB` are a thousand, `Ki` and `KiB` are 1024."""
-
-AMOUNT = re.compile(r"(\d+\.?\d*|\.\d+)(e[+-]?\d+)?([a-z]*)", re.IGNORECASE)
-
-
-def bytes_in(text: str) -> int:
-    """The number of bytes that a text such as "6 GB" means to dask.
-
-    Raises:
-        ValueError: If it means none.
-    """
-    found = AMOUNT.fullmatch(text.replace(" ", ""))
-    unit = UNITS.get(found[3].lower()) if found else None
-    if found is None or unit is None:
-        raise ValueError(f"{text!r} is no amount of memory")
-    amount = float(found[1] + (found[2] or "")) * unit
-    if not math.isfinite(amount):
-        raise ValueError(f"{text!r} is too much")
-    return int(amount)
 
 
 def require_memory(name: str, value: object) -> None:
@@ -55,14 +27,20 @@ def require_memory(name: str, value: object) -> None:
     if value is None:
         return
     require_text(name, value)
-    try:
-        enough = bytes_in(str(value)) > 0
-    except ValueError:
-        enough = False
-    if not enough:
+    if not is_enough(str(value)):
         raise ValueError(
-            f"`{name}={value!r}` is no amount of memory. Write a number and a unit, such as "
-            '"6 GB" or "512 MiB".'
+            f"`{name}={value!r}` is no amount of memory that a worker could do with. Write a number "
+            'and a unit, such as "6 GB" or "512 MiB".'
+        )
+
+
+def require_slurms_memory(name: str, value: object) -> None:
+    """Refuse what Slurm could not read; 0 is all that a node has."""
+    require_text(name, value)
+    if value is not None and not re.fullmatch(r"\d+([KMGT]B?)?", str(value), re.IGNORECASE):
+        raise ValueError(
+            f'`{name}={value!r}` is no amount of memory that Slurm can read, such as "6G"; without '
+            "a unit it is in MiB."
         )
 
 
@@ -193,7 +171,7 @@ CHECKS: Mapping[str, Check] = {
     "job_cpu": require_at_least_one,
     "job_directives_skip": require_lines,
     "job_extra_directives": anything,
-    "job_mem": require_memory,
+    "job_mem": require_slurms_memory,
     "job_script_prologue": require_lines,
     "local_directory": require_directory,
     "log_directory": require_directory,

@@ -217,8 +217,10 @@ class Roster:
         self._not_before = now + min(PAUSE, 2.0**failures)
 
     def _why_to_give_up(self, now: float) -> str:
-        if any(job.workers or job.phase is Phase.SUBMITTING for job in self.jobs.values()):
+        if any(job.workers for job in self.jobs.values()):
             return ""
+        if any(job.phase is Phase.SUBMITTING for job in self.jobs.values()):
+            return self._too_late(now)
         refusals = REFUSALS if self._was_taken else 1
         if self._hopeless or self._early_deaths >= EARLY_DEATHS:
             return self._trouble
@@ -254,7 +256,8 @@ class Roster:
         return tuple(ready[: max(0, surplus)])
 
     def _note(self, now: float) -> str:
-        waiting = [job for job in self.jobs.values() if job.phase is Phase.WAITING]
+        without = {Phase.SUBMITTING, Phase.WAITING}
+        waiting = [job for job in self.jobs.values() if job.phase in without]
         if not waiting or any(job.workers for job in self.jobs.values()):
             return ""
         seconds = now - min(job.since for job in waiting)

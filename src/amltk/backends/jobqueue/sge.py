@@ -53,7 +53,7 @@ class SGE(Queued):
     CONFIG: ClassVar[str] = "sge"
     SUBMIT: ClassVar[str] = "qsub"
     CANCEL: ClassVar[str] = "qdel"
-    WALLTIME: ClassVar[Walltime | None] = Walltime(r"\d+|\d*:\d*:\d*|infinity", "10:00:00")
+    WALLTIME: ClassVar[Walltime | None] = Walltime(r"\d+|(?=.*\d)\d*:\d*:\d*|infinity", "10:00:00")
     QUESTION: ClassVar[Question | None] = Question(command, read, names_all=True)
 
     project: str | None = None

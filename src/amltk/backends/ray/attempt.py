@@ -48,7 +48,7 @@ def require_listener(address: str, timeout: float) -> None:
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, ValueError, OverflowError) as error:  # such as a name that is none
         raise unavailable(address, f"nothing listens there ({error})") from error
 
 

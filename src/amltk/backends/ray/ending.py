@@ -9,6 +9,7 @@ is killed there, too: Ray says that a worker is ended before its process is.
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -22,6 +23,9 @@ from amltk.backends.ray.session import Session
 from amltk.backends.ray.worker import RayWorker
 
 __all__ = ["Ender"]
+
+GLANCE = 1.0
+"""Seconds between two looks at whether Ray answers."""
 
 PATIENCE = 10.0
 """Seconds that another node may take to end what calls there have started: it may have to start
@@ -64,6 +68,8 @@ class Ender:
         while workers := self._next():
             pids = by_node(workers)
             end_trees(pids.pop(self._session.node, []))
+            while self._session.is_there() and not self._session.answers():
+                time.sleep(GLANCE)  # until it answers again, or is given up
             if self._session.answers():
                 with suppress(Exception):  # a node is lost, or Ray is
                     end_elsewhere(pids)

@@ -37,6 +37,12 @@ class Inbox:
         self._hears[line] = hear
         self._selector.register(line, selectors.EVENT_READ, line)
 
+    def send(self, line: Line, message: bytes) -> None:
+        """Send something on a line that is listened to, as fast as it is taken."""
+        line.send(message)
+        if line.has_to_send:
+            self._selector.modify(line, selectors.EVENT_READ | selectors.EVENT_WRITE, line)
+
     def forget(self, line: Line) -> None:
         """Listen to it no more."""
         self._selector.unregister(line)
@@ -44,8 +50,13 @@ class Inbox:
 
     def next(self, timeout: float) -> Iterator[Callable[[], object]]:
         """Wait for what is to be called next, so many seconds at most."""
-        for key, _ in self._selector.select(timeout):
-            if (hear := self._hears.get(key.data)) is not None:  # or it was just forgotten
+        for key, events in self._selector.select(timeout):
+            hear = self._hears.get(key.data)
+            if hear is None:
+                continue  # it was just forgotten
+            if events & selectors.EVENT_WRITE:
+                self._send_more(key.data)
+            if events & selectors.EVENT_READ:
                 yield hear
         while self._messages:
             yield self._messages.popleft()
@@ -57,6 +68,11 @@ class Inbox:
             self._selector.close()
             os.close(self._wake_reader)
             os.close(self._wake_writer)
+
+    def _send_more(self, line: Line) -> None:
+        line.flush()
+        if not line.has_to_send:
+            self._selector.modify(line, selectors.EVENT_READ, line)
 
     def _wake(self) -> None:
         with self._lock:

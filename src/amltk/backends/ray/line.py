@@ -8,8 +8,8 @@ that it knows the key, without saying it:
     worker ◀─ random bytes, proof ───── desk
     worker ── proof ──────────────────▶ desk
 
-What is listened to is where Ray's own workers listen, so that it can be reached wherever they can:
-the address of the node, and one of the ports that Ray chooses from if it is not told otherwise.
+A worker listens at the address of its node, and at one of the ports that Ray chooses from if it is
+not told otherwise: what can reach Ray's own workers reaches it as well.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import random
 import select
 import socket
 import ssl
+import time
+from collections import deque
 from contextlib import suppress
 from struct import Struct
 
@@ -40,16 +42,20 @@ LONGEST_OF_STRANGERS = 256
 PATIENCE_WITH_STRANGERS = 2.0
 """Seconds that somebody who calls has to prove that they know the key."""
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds that a worker has to answer at first."""
-
-SILENCE = 120_000
-"""Milliseconds for which the other machine may not say that it got what was sent."""
 
 AT_ONCE = 1 << 16
 """Bytes that are read at a time."""
 
 HEAD = Struct(">Q")
+
+NOT_NOW: tuple[type[OSError], ...] = (
+    BlockingIOError,
+    ssl.SSLWantReadError,
+    ssl.SSLWantWriteError,
+)
+"""Raised by a socket that does not wait."""
 
 
 class NotWelcomeError(Exception):
@@ -69,6 +75,7 @@ class Line:
         self._socket = connection
         self.longest: int | None = longest
         self._bytes = bytearray()
+        self._to_send: deque[memoryview] = deque()
 
     def fileno(self) -> int:
         """Its descriptor; for selectors."""
@@ -87,6 +94,30 @@ class Line:
         else:
             self._socket.sendall(head + message)
 
+    def send(self, message: Packed) -> None:
+        """Send what can be sent of a message without waiting; the rest is up to `flush`."""
+        self._to_send += (memoryview(HEAD.pack(len(message))), memoryview(message))
+        self.flush()
+
+    @property
+    def has_to_send(self) -> bool:
+        """Whether some of it is left."""
+        return bool(self._to_send)
+
+    def flush(self) -> None:
+        """Send more of it. If the other end is gone that is heard, and the rest is for nobody."""
+        while self._to_send:
+            try:
+                sent = self._socket.send(self._to_send[0])
+            except NOT_NOW:
+                return
+            except OSError:
+                self._to_send.clear()
+                return
+            self._to_send[0] = self._to_send[0][sent:]
+            if not self._to_send[0]:
+                self._to_send.popleft()
+
     def recv_bytes(self) -> bytes:
         """Wait for a message.
 
@@ -97,6 +128,19 @@ class Line:
             pass
         return message
 
+    def recv_before(self, until: float) -> bytes:
+        """Wait for a message until a time, on the monotonic clock.
+
+        Raises:
+            EOFError, OSError: If there will be none; the latter also if it takes longer.
+        """
+        while True:
+            self._socket.settimeout(max(0.001, until - time.monotonic()))
+            if (message := self.read()) is not None:
+                return message
+            if time.monotonic() > until:
+                raise TimeoutError("it took too long")
+
     def read(self) -> bytes | None:
         """Take what has come in, or what comes next; returns a message if that completes one.
 
@@ -105,7 +149,10 @@ class Line:
             NotWelcomeError: If a stranger says too much.
         """
         while (message := self._whole()) is None:
-            data = self._socket.recv(AT_ONCE)
+            try:
+                data = self._socket.recv(AT_ONCE)
+            except NOT_NOW:
+                return None
             if not data:
                 raise EOFError
             self._bytes += data
@@ -125,10 +172,10 @@ class Line:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
-    def introduced(self) -> None:
-        """It is known now who is at the other end."""
+    def introduced(self, *, waits: bool) -> None:
+        """It is known now who is at the other end; whether to wait for what they say."""
         self.longest = None
-        self._socket.settimeout(None)
+        self._socket.settimeout(None if waits else 0)
 
     def _whole(self) -> bytes | None:
         held = self._bytes
@@ -155,7 +202,7 @@ def listening(host: str) -> socket.socket:
     for port in [*random.sample(PORTS, 100), 0]:
         with suppress(OSError):
             return socket.create_server((host, port), family=family)
-    raise OSError(f"no port is free to listen on at {host}")
+    return socket.create_server(("", 0), family=family)  # others call this machine something else
 
 
 def accepted(listener: socket.socket, key: bytes) -> Line:
@@ -169,15 +216,20 @@ def accepted(listener: socket.socket, key: bytes) -> Line:
 
 def answered(connection: socket.socket, key: bytes) -> Line:
     """Have somebody prove that they know the key, and prove it to them."""
+    until = time.monotonic() + PATIENCE_WITH_STRANGERS
     connection.settimeout(PATIENCE_WITH_STRANGERS)
     line = Line(secured(connection, None), LONGEST_OF_STRANGERS)
-    mine = os.urandom(NONCE)
-    line.send_bytes(mine)
-    said = line.recv_bytes()
-    theirs, claim = said[:NONCE], said[NONCE:]
-    require(claim, proof(key, b"desk", mine, theirs))
-    line.send_bytes(proof(key, b"worker", theirs, mine))
-    line.introduced()
+    try:
+        mine = os.urandom(NONCE)
+        line.send_bytes(mine)
+        said = line.recv_before(until)
+        theirs, claim = said[:NONCE], said[NONCE:]
+        require(claim, proof(key, b"desk", mine, theirs))
+        line.send_bytes(proof(key, b"worker", theirs, mine))
+    except BaseException:
+        line.close()
+        raise
+    line.introduced(waits=True)
     return line
 
 
@@ -189,22 +241,29 @@ def connected(host: str, port: int, key: bytes) -> Line:
         EOFError: If it hangs up.
         NotWelcomeError: If it is somebody else.
     """
+    until = time.monotonic() + PATIENCE
     connection = socket.create_connection((host, port), PATIENCE)
     try:
         line = Line(secured(connection, host), LONGEST_OF_STRANGERS)
-        theirs = line.recv_bytes()
-        mine = os.urandom(NONCE)
-        line.send_bytes(mine + proof(key, b"desk", theirs, mine))
-        require(line.recv_bytes(), proof(key, b"worker", mine, theirs))
-        line.introduced()
     except BaseException:
         connection.close()
         raise
+    try:
+        theirs = line.recv_before(until)
+        mine = os.urandom(NONCE)
+        line.send_bytes(mine + proof(key, b"desk", theirs, mine))
+        require(line.recv_before(until), proof(key, b"worker", mine, theirs))
+    except BaseException:
+        line.close()
+        raise
+    line.introduced(waits=False)
     return line
 
 
 def proof(key: bytes, who: bytes, heard: bytes, said: bytes) -> bytes:
     """What only somebody with the key can say; not to be used twice, nor by the other end."""
+    if len(heard) != NONCE or len(said) != NONCE:
+        raise NotWelcomeError("it does not say what has to be said first")
     return hmac.digest(key, who + heard + said, "sha256")
 
 
@@ -220,7 +279,6 @@ def stay_alive(connection: socket.socket) -> None:
         "TCP_KEEPIDLE": 30,
         "TCP_KEEPINTVL": 10,
         "TCP_KEEPCNT": 6,
-        "TCP_USER_TIMEOUT": SILENCE,
     }
     with suppress(OSError):  # it is gone already, which is noticed soon
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from typing_extensions import TypeIs
 
 from amltk.backends.abilities import Abilities
-from amltk.backends.base import needs, require_at_least_one
+from amltk.backends.base import keep_copies, needs, require_at_least_one
 
 if TYPE_CHECKING:
     from amltk.backends.ray.executor import RayExecutor
@@ -98,6 +98,7 @@ class Ray:
         require_flag("autoscaling", self.autoscaling)
         require_flag("log_to_driver", self.log_to_driver)
         self._require_local()
+        keep_copies(self)
         if not 0 < require_number("timeout", self.timeout) < math.inf:
             raise ValueError(f"`timeout={self.timeout}` is no time: give seconds, more than 0.")
 

@@ -23,7 +23,7 @@ from ray.util import get_node_ip_address
 
 from amltk.backends.payload import said
 from amltk.backends.ray.future import RayFuture
-from amltk.backends.ray.line import Line, accepted, connected, listening
+from amltk.backends.ray.line import Line, accepted, listening
 from amltk.backends.ray.room import WorkerOptions
 from amltk.backends.worker import compute
 from amltk.exceptions import BackendUnavailableError
@@ -104,8 +104,12 @@ class RayWorker:
 
     actor: ray.ActorHandle
     """What Ray calls it."""
+    key: bytes = field(repr=False)
+    """What it wants to hear from whoever gives it calls."""
     place: Place | None = None
-    """Where it is; `None` until it has said so, and is ready."""
+    """Where it is; `None` until it has said so."""
+    is_ready: bool = False
+    """Whether it can be given calls, or could once."""
     line: Line | None = None
     """What it is talked to on; `None` until it is ready, and when that is closed."""
     future: RayFuture | None = None
@@ -124,24 +128,14 @@ class RayWorker:
         place: ray.ObjectRef[Place] = self.actor.place.remote()
         place.future().add_done_callback(heard)
 
-    def connect(self, place: Place, key: bytes, ended: Callable[[Future[None]], object]) -> Line:
-        """Have it wait for calls, and somebody hear of its end.
-
-        Raises:
-            OSError, EOFError, NotWelcomeError: If it cannot be talked to.
-        """
+    def serve(self, ended: Callable[[Future[None]], object]) -> None:
+        """Have it wait for calls, and somebody hear of its end."""
         end: ray.ObjectRef[None] = self.actor.serve.remote()
         end.future().add_done_callback(ended)
-        self.place = place
-        self.line = connected(place.host, place.port, key)
-        return self.line
 
-    def give(self, job: RayJob) -> None:
-        """Have it compute a call. If it is gone, that is about to be heard."""
-        self.future = job.future
-        if self.line is not None:
-            with suppress(OSError):
-                self.line.send_bytes(job.packed)
+    def has_ended(self) -> bool:
+        """Whether it is gone, to be asked while it has nothing to do: then it has nothing to say."""
+        return self.line is None or self.line.is_readable(0)
 
     def read(self) -> bytes | None:
         """What came of its call, if all of it is here.
@@ -153,6 +147,8 @@ class RayWorker:
 
     def last_words(self) -> bytes | None:
         """What came of its call, of a worker that is gone, if that is still on its way."""
+        if self.future is None or self.future.done():
+            return None
         with suppress(EOFError, OSError):
             while self.line is not None and self.line.is_readable(IN_FLIGHT):
                 if (message := self.read()) is not None:
