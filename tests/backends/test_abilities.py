@@ -10,6 +10,8 @@ from asyncio import Future
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import fields
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -281,15 +283,26 @@ def test_what_is_known_of_a_given_executor() -> None:
             assert Given(executor).abilities == recipe.abilities
 
 
-@pytest.mark.parametrize("kind", [ProcessPoolExecutor, ThreadPoolExecutor])
+@pytest.mark.parametrize(
+    "make",
+    [
+        partial(ProcessPoolExecutor, 2, mp_context=get_context("spawn")),
+        partial(ThreadPoolExecutor, 2),
+    ],
+    ids=["processes", "threads"],
+)
 def test_what_is_known_of_pythons_own_executors_is_true(
-    kind: Callable[[int], Executor], monkeypatch: pytest.MonkeyPatch
+    make: Callable[[], Executor],
 ) -> None:
     """
-    How functions come to them, and what a call costs.
+    How functions come to them, and what a call costs. Processes that are forked may find more; one
+    that does not find a function takes the executor with it, so that is not tried.
     """
-    test_functions_come_to_the_worker_as_the_backend_says(Given(kind(2)), monkeypatch)
-    test_a_call_costs_about_as_much_as_the_backend_says(Given(kind(2)))
+    given = Given(make())
+    with given.open() as executor:
+        assert works(executor, lambda: "found") is (given.abilities.functions == "any")
+        assert executor.submit(echo, 5).result() == 5
+    test_a_call_costs_about_as_much_as_the_backend_says(Given(make()))
 
 
 def test_what_is_known_of_an_executor_on_a_dask_cluster() -> None:
