@@ -2,7 +2,8 @@
 
 Python comes with tests that each executor of `concurrent.futures` has to pass; from 3.12 on, they
 can be pointed at others. Those that ours fail, and why, stand below: a test that fails and is not
-among them, or passes and is, makes this fail. `make conformance` runs it.
+among them, or passes and is, makes this fail. `make conformance` runs it. Airflow is not among them:
+each call there takes a second or more, and these tests give theirs less.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from typing import NamedTuple
 
 import distributed
 
-from amltk.backends import Dask, Loky, Processes, Threads
+from amltk.backends import Dask, Loky, Processes, Ray, Threads
+from amltk.backends.adapting import adapted
 from amltk.backends.dask.cluster import DaskCluster
 from amltk.backends.dask.executor import DaskExecutor
 from amltk.backends.dask.logs import Quiet
@@ -90,6 +92,27 @@ def dask_with_files(_: int) -> Executor:
     return DaskExecutor(client, close=client.close, outcomes=OutcomesInFiles())
 
 
+def of_a_client(_: int) -> Executor:
+    """What a client of Dask made, with the manners of ours."""
+    client = distributed.Client(addresses[0], set_as_default=False)
+    executor = adapted(client.get_executor())
+    vars(executor).update(_close=client.close)
+    return executor
+
+
+def ray(n: int) -> Executor:
+    """On a Ray that is there for all tests; the workers are of each executor."""
+    return Ray(max_workers=n, num_cpus=0, local_cpus=2, local_object_store=80_000_000).open()
+
+
+@contextmanager
+def local_ray() -> Generator[None]:
+    """Have a Ray be there, also between two executors."""
+    with ray(1) as executor:
+        executor.submit(abs, -1).result()
+        yield
+
+
 addresses: list[str] = []
 """Where the cluster is."""
 
@@ -108,6 +131,8 @@ SUBJECTS: Mapping[str, Subject] = {
     "Loky": Subject(loky),
     "Dask": Subject(dask, sometimes=TOO_EARLY),
     "Dask of the run": Subject(dask_with_files, sometimes=TOO_EARLY),
+    "Dask of a client": Subject(of_a_client, sometimes=TOO_EARLY),
+    "Ray": Subject(ray, sometimes=TOO_EARLY),
     "Sequential": Subject(
         sequential,
         fails=dict.fromkeys(
@@ -166,7 +191,7 @@ def name_of(test: unittest.TestCase) -> str:
 
 
 def main() -> int:
-    with dask_cluster():
+    with dask_cluster(), local_ray():
         return run()
 
 

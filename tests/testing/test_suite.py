@@ -12,6 +12,7 @@ import distributed
 import pytest
 
 from amltk.backends import Abilities, Dask, Loky, Processes, Sequential, Threads
+from amltk.backends.adapting import adapted
 from amltk.backends.dask.executor import DaskExecutor
 from amltk.backends.dask.outcomes import Outcomes, OutcomesInFiles
 from amltk.scheduling import SequentialExecutor
@@ -31,6 +32,7 @@ def suite_of(recipe: Callable[..., Any], *args: object, **fixed: object) -> Any:
 
 TestForked = suite_of(Processes, 2, mp_context="fork")
 TestForkServer = suite_of(Processes, 2, mp_context="forkserver")
+TestSpawned = suite_of(Processes, 2, mp_context="spawn")
 TestThreads = suite_of(Threads, 2)
 TestLoky = suite_of(Loky, 2)
 TestSequential = executor_suite(SequentialExecutor, abilities=Sequential.abilities)
@@ -46,6 +48,16 @@ def on_shared_dask(outcomes: Callable[[], Outcomes] | None = None) -> Executor:
 
 TestDask = executor_suite(partial(on_shared_dask, OutcomesInFiles), abilities=Dask().abilities)
 TestDaskOfOthers = executor_suite(on_shared_dask, abilities=OnSharedDask.abilities)
+
+
+def of_a_client() -> Executor:
+    client = distributed.Client(OnSharedDask.addresses[0], set_as_default=False)
+    executor = adapted(client.get_executor())
+    vars(executor).update(_close=client.close)
+    return executor
+
+
+TestOfAClient = executor_suite(of_a_client, abilities=OnSharedDask.abilities)
 
 
 # Executors that do something wrong, each one thing.

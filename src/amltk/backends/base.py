@@ -14,6 +14,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from types import FunctionType
 from typing import Protocol, runtime_checkable
 
+from typing_extensions import TypeIs
+
 from amltk.backends.abilities import Abilities, SaysItsAbilities
 from amltk.backends.adapting import ON_A_CLUSTER_OF_OTHERS, is_of_a_client
 from amltk.backends.termination import ProcessPool, can_be_ended, closed
@@ -140,9 +142,14 @@ def keep_copies(recipe: object) -> None:
     To be called in its `__post_init__`.
     """
     for field in fields(recipe) if is_dataclass(recipe) else ():
-        value = getattr(recipe, field.name)
-        if isinstance(value, Mapping):
+        value: object = getattr(recipe, field.name)
+        if maps_something(value):
             object.__setattr__(recipe, field.name, dict(value))
+
+
+def maps_something(value: object) -> TypeIs[Mapping[object, object]]:
+    """Whether this is a mapping."""
+    return isinstance(value, Mapping)
 
 
 def require_at_least_one(name: str, value: object) -> None:

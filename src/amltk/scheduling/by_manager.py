@@ -107,7 +107,7 @@ def recipe_for(name: str) -> Callable[..., JobQueue]:
     for known, recipe in BY_MANAGER.items():
         if known == name:
             return recipe
-    close = get_close_matches(str(name), BY_MANAGER, n=1)
+    close = get_close_matches(f"{name}", BY_MANAGER, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise ValueError(
         f"{name!r} is no cluster manager that is known: {', '.join(BY_MANAGER)}.{hint}"

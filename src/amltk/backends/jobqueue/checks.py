@@ -14,7 +14,7 @@ from typing import TypeGuard
 
 from typing_extensions import TypeIs
 
-from amltk.backends.base import require_at_least_one
+from amltk.backends.base import maps_something, require_at_least_one
 from amltk.backends.memory import is_enough
 
 __all__ = ["CHECKS", "are_lines", "require_text"]
@@ -97,10 +97,6 @@ def is_sequence(value: object) -> TypeIs[Sequence[object]]:
 def is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:
     """Whether this maps names to values."""
     return maps_something(value) and all(isinstance(key, str) for key in value)
-
-
-def maps_something(value: object) -> TypeIs[Mapping[object, object]]:
-    return isinstance(value, Mapping)
 
 
 def require_mapping(name: str, value: object) -> None:
