@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, wait
 from functools import partial
@@ -21,8 +22,8 @@ import pytest
 from amltk import Scheduler
 from amltk.backends.abilities import abilities_of
 from amltk.backends.base import Given
-from amltk.backends.ray import Ray, RayExecutor
-from amltk.backends.ray.line import Line
+from amltk.backends.ray import Ray, RayExecutor, connector, crew
+from amltk.backends.ray.line import Line, connected
 from amltk.exceptions import (
     BackendUnavailableError,
     ExecutorBrokenError,
@@ -97,6 +98,11 @@ def hang_up_later() -> int:
 def hang_up_at(gate: str) -> None:
     wait_at(gate)
     hang_up()
+
+
+def hang_up_and_wait_at(gate: str) -> None:
+    hang_up()
+    wait_at(gate)
 
 
 def hang_up() -> None:
@@ -349,6 +355,44 @@ def test_a_worker_whose_connection_breaks_is_replaced(tmp_path: Path) -> None:
         gate.let_go()
         assert isinstance(broken.exception(), WorkerLostError)
         assert waits.result() == 2
+
+
+def test_a_worker_that_nobody_can_talk_to_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Though it goes on computing: what comes of it, nobody would hear.
+    """
+    monkeypatch.setattr(crew, "WORD", 0.5)
+    with on_local().open() as executor, Gate(tmp_path / "gate") as gate:
+        call = executor.submit(hang_up_and_wait_at, gate.path)
+        assert isinstance(call.exception(), WorkerLostError)
+        assert executor.submit(echo, 1).result() == 1
+
+
+def test_a_worker_that_cannot_be_reached_is_no_loss(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    Another one is started, and the log says so; after three in a row the executor is broken.
+    """
+    troubles = deque([OSError("no route")] * 2)
+
+    def connect(host: str, port: int, key: bytes) -> Line:
+        if troubles:
+            raise troubles.popleft()
+        return connected(host, port, key)
+
+    monkeypatch.setattr(connector, "connected", connect)
+    with on_local(max_workers=1).open() as executor:
+        assert executor.submit(echo, 1).result() == 1
+    assert caplog.text.count("no route") == 2
+    troubles.extend([OSError("no way")] * 3)
+    with (
+        on_local(max_workers=1).open() as executor,
+        pytest.raises(ExecutorBrokenError, match=r"cannot be reached.*no way"),
+    ):
+        executor.submit(echo, 1).result()
 
 
 def test_what_nobody_can_bear_ends_all_that_is_computed(tmp_path: Path) -> None:

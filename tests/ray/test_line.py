@@ -11,11 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amltk.backends.ray import line as line_module
+from amltk.backends.ray.future import RayFuture
 from amltk.backends.ray.inbox import Inbox
 from amltk.backends.ray.line import (
     KEY,
@@ -26,6 +29,7 @@ from amltk.backends.ray.line import (
     connected,
     listening,
 )
+from amltk.backends.ray.worker import RayWorker
 from tests.ray.certificates import certified
 
 HERE = "127.0.0.1"
@@ -150,10 +154,11 @@ def test_who_does_not_know_the_key_is_sent_away() -> None:
 
 
 @pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\n\r\n", bytes(1_000_000), b"\xff" * 64])
-def test_a_stranger_is_sent_away(said: bytes) -> None:
+def test_a_stranger_is_sent_away(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Whatever it says, and if it says nothing: after two seconds then.
+    Whatever it says, and if it says nothing: after a while then.
     """
+    monkeypatch.setattr(line_module, "PATIENCE_WITH_STRANGERS", 2.0)
     with worker() as (port, line):
         with socket.create_connection((HERE, port)) as stranger:
             with suppress(OSError):  # it may be sent away before it has said all
@@ -236,6 +241,30 @@ def is_sent_away(stranger: socket.socket) -> bool:
     except (EOFError, OSError):
         return True
     return False
+
+
+def test_the_last_words_of_a_worker_are_heard() -> None:
+    """
+    An outcome that is on its way when it is known to be gone; half of one is none, and nobody
+    listens who does not want to know.
+    """
+    actor: Any = None
+    for said, awaited in ((b"outcome", True), (b"", True), (b"outcome", False)):
+        with pair() as (line, theirs):
+            worker = RayWorker(actor, RIGHT, line=line, future=RayFuture(work, work))
+            line.introduced(waits=False)
+            if said:
+                theirs.send_bytes(said)
+            os.write(theirs.fileno(), b"half")
+            theirs.close()
+            if not awaited:
+                assert worker.future
+                worker.future.cancel()
+            assert worker.last_words() == (said if said and awaited else None)
+
+
+def work(*_: object) -> None:
+    """What it computes."""
 
 
 @pytest.mark.parametrize("is_secret", [False, True])

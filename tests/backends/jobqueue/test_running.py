@@ -154,10 +154,10 @@ def test_a_job_that_is_being_submitted_is_cancelled_too(shim: Shim) -> None:
 
 PROGRAM = """
 import sys
-from amltk import Scheduler
-from amltk.backends import Slurm
+from amltk import Scheduler, backends
 
-recipe = Slurm(1, cores=1, memory="1 GB", interface="lo", nanny=False)
+_, manager, *gates = sys.argv
+recipe = getattr(backends, manager)(1, cores=1, memory="1 GB", interface="lo", nanny=False)
 
 
 def wait_at(gate):
@@ -166,9 +166,9 @@ def wait_at(gate):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
+    if gates:
         scheduler = Scheduler(recipe)
-        scheduler.on_start.add(lambda: scheduler.submit(wait_at, sys.argv[1]))
+        scheduler.on_start.add(lambda: scheduler.submit(wait_at, *gates))
         scheduler.run()
     else:
         print(recipe.open().submit(abs, -3).result())
@@ -179,17 +179,18 @@ def test_a_program_that_closes_nothing_leaves_nothing(shim: Shim, tmp_path: Path
     """
     The jobs end with it.
     """
-    with program(tmp_path / "script.py", PROGRAM) as process:
+    with program(tmp_path / "script.py", PROGRAM, "Slurm") as process:
         assert process.communicate(timeout=40) == ("3\n", "")
     assert not shim.left()
 
 
-def test_ctrl_c_ends_the_jobs(shim: Shim, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_jobs(make: Callable[..., JobQueue], shim: Shim, tmp_path: Path) -> None:
     """
     The program ends with `KeyboardInterrupt`, and prints nothing but that.
     """
     gate = Gate(tmp_path / "gate")
-    with program(tmp_path / "script.py", PROGRAM, gate.path) as process, gate:
+    args = (make.__name__, gate.path)
+    with program(tmp_path / "script.py", PROGRAM, *args) as process, gate:
         gate.hold()
         os.killpg(process.pid, signal.SIGINT)
         printed, complaints = process.communicate(timeout=30)
@@ -205,7 +206,7 @@ def test_a_second_ctrl_c_leaves_nothing_either(shim: Shim, tmp_path: Path) -> No
     """
     (shim.directory / "tired").write_text("1.5")
     gate = Gate(tmp_path / "gate")
-    with program(tmp_path / "script.py", PROGRAM, gate.path) as process, gate:
+    with program(tmp_path / "script.py", PROGRAM, "Slurm", gate.path) as process, gate:
         gate.hold()
         os.killpg(process.pid, signal.SIGINT)
         wait_for((shim.directory / "cancelling").exists)

@@ -167,7 +167,7 @@ class Crew:
             line = self._connector.take(arrived)
         except Exception as error:  # noqa: BLE001
             if worker in self._workers:
-                self._never_ready(worker, f"{worker.place} cannot be reached: {said(error)}")
+                self._never_ready(worker, f"it cannot be reached, at {worker.place}: {said(error)}")
             return
         if worker not in self._workers:
             line.close()

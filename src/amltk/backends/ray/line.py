@@ -39,7 +39,7 @@ KEY = NONCE = PROOF = 32
 LONGEST_OF_STRANGERS = 256
 """Bytes that a message may have before it is known who sends it."""
 
-PATIENCE_WITH_STRANGERS = 2.0
+PATIENCE_WITH_STRANGERS = 10.0
 """Seconds that somebody who calls has to prove that they know the key."""
 
 PATIENCE = 30.0

@@ -149,7 +149,7 @@ class RayWorker:
         """What came of its call, of a worker that is gone, if that is still on its way."""
         if self.future is None or self.future.done():
             return None
-        with suppress(EOFError, OSError):
+        with suppress(EOFError, OSError, MemoryError):
             while self.line is not None and self.line.is_readable(IN_FLIGHT):
                 if (message := self.read()) is not None:
                     return message
