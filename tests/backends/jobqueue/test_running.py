@@ -157,7 +157,8 @@ import sys
 from amltk import Scheduler, backends
 
 _, manager, *gates = sys.argv
-recipe = getattr(backends, manager)(1, cores=1, memory="1 GB", interface="lo", nanny=False)
+more = {"disk": "1 GB"} if manager == "HTCondor" else {}
+recipe = getattr(backends, manager)(1, **more, cores=1, memory="1 GB", interface="lo", nanny=False)
 
 
 def wait_at(gate):
