@@ -100,6 +100,7 @@ print(sorted(results))
 print(psutil.Process().num_fds() - before <= 3)  # Ray itself leaves one or two open
 executor = Ray(max_workers=1, local_object_store=STORE).open()  # nobody shuts it down
 last = executor.submit(square, 5)
+last.add_done_callback(lambda future: print("last", future.result(), flush=True))
 """
     with program(tmp_path / "p.py", code, "") as process:
         out, err = process.communicate()
@@ -108,6 +109,7 @@ last = executor.submit(square, 5)
         "[]",
         "[0, 0, 1, 1, 4, 4, 9, 9, 16, 16]",
         "True",
+        "last 25",
     ], err
     assert err == ""
     assert process.returncode == 0

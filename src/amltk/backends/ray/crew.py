@@ -291,9 +291,9 @@ class Crew:
     def close(self) -> None:
         """End all of them; returns when those are gone that had to be."""
         self._ender.close()
-        self._connector.close()
         if not self._session.ends_if_left_now():
             for worker in tuple(self._workers):
                 self._retire(worker)
                 self._lose(worker, None)
+        self._connector.close()  # now that nobody is there who could keep it waiting
         self.lose_all()
