@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from amltk.airflow import course
+from amltk.airflow import manager as manager_module
 from amltk.airflow.api import AirflowApi
 from amltk.airflow.executor import AirflowExecutor
 from amltk.airflow.manager import Manager
@@ -136,6 +137,44 @@ def test_a_scheduler_that_is_not_running_is_reported(
     future = AirflowExecutor(manager).submit(echo, 1)
     until(future.running)
     assert caplog.text.count("is not running: 1 calls wait") == said
+
+
+def test_what_stays_in_airflow_is_said_once(
+    answers: Answers,
+    manager: Manager,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """
+    At Python's exit, too, which waits until the thread has given up.
+    """
+    monkeypatch.setattr(manager_module, "TIDYING", 0.2)
+    answers.to_come = [STARTED, tasks("running")]
+    until(AirflowExecutor(manager).submit(echo, 1).running)
+    answers.to_come = [BUSY]
+    manager.abandon()
+    manager.shut_down_and_join()
+    assert caplog.text.count("1 runs are left in Airflow") == 1
+
+
+def test_python_does_not_wait_long_for_what_stays_in_airflow(
+    answers: Answers,
+    manager: Manager,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """
+    It exits while the thread still tries, and says what that leaves.
+    """
+    monkeypatch.setattr(manager_module, "LEAVING", 0.0)
+    answers.to_come = [STARTED, tasks("running")]
+    until(AirflowExecutor(manager).submit(echo, 1).running)
+    answers.to_come = [BUSY]
+    manager.abandon()
+    until(lambda: len(manager._runs.leftovers) == 1)
+    manager.shut_down_and_join()
+    assert "1 runs are left in Airflow" in caplog.text
+    answers.to_come = [(200, {})]
 
 
 def test_a_token_that_is_late_is_waited_for(answers: Answers, tmp_path: Path) -> None:

@@ -128,7 +128,8 @@ class Manager:
         """End when all calls are done, and wait for it: what happens at the interpreter's exit."""
         self.shut_down()
         self.join(LEAVING if self._abandoned else None)
-        self._say_what_is_left()
+        if self._thread.is_alive():  # or it has said it itself
+            self._say_what_is_left()
 
     def _all_calls(self) -> tuple[AirflowCall, ...]:
         return (*tuple(self._queue), *self._runs.live())
