@@ -33,7 +33,7 @@ a process for that."""
 
 
 class Ender:
-    """Ends workers in a thread of its own, which begins with the first one.
+    """Ends workers in a thread of its own, which is there before Python may take no new one.
 
     Args:
         session: The Ray that they are on. If it cannot be asked for it, what is here is ended.
@@ -44,25 +44,22 @@ class Ender:
         self._workers: list[RayWorker] = []
         self._closing = False
         self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        name = "amltk-ray-ender"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
 
     def end(self, worker: RayWorker) -> None:
         """Have a worker ended soon."""
         with self._changed:
             self._workers.append(worker)
             self._changed.notify()
-            if self._thread is None:
-                name = "amltk-ray-ender"
-                self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-                self._thread.start()
 
     def close(self) -> None:
         """Return when all of them are ended."""
         with self._changed:
             self._closing = True
             self._changed.notify()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.join()
 
     def _run(self) -> None:
         while workers := self._next():
