@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,9 @@ from tests.ray.conftest import STARTING, ray_cluster
 pytestmark = pytest.mark.timeout(180, func_only=True)
 
 NODES = ("head", "left", "right")
+
+NEVER = 10_000
+"""Seconds that no test goes on for: what waits so long for an answer does not end in time."""
 
 
 def node_of() -> str:
@@ -206,12 +208,10 @@ def test_where_nobody_listens_nothing_is_opened() -> None:
     """
     The error comes at once, and says where and what to do.
     """
-    began = time.monotonic()
     with pytest.raises(BackendUnavailableError, match=r"127.0.0.1:\d+: nothing listens there"):
-        Ray(f"127.0.0.1:{free_port()}").open()
+        Ray(f"127.0.0.1:{free_port()}", timeout=NEVER).open()
     with pytest.raises(BackendUnavailableError, match=r"no-such-host\.invalid:6379: nothing"):
-        Ray("no-such-host.invalid:6379").open()
-    assert time.monotonic() - began < 10
+        Ray("no-such-host.invalid:6379", timeout=NEVER).open()
 
 
 def test_who_does_not_answer_is_no_ray() -> None:
@@ -257,27 +257,25 @@ def test_a_host_that_has_no_name_is_an_error() -> None:
 
 def test_who_has_the_wrong_token_is_told_so(cluster: RayCluster, tmp_path: Path) -> None:
     """
-    Within seconds, and nothing is left.
+    Long before the time to connect is up, and nothing is left.
     """
-    with program(tmp_path / "p.py", STRANGER, cluster.address) as process:
+    with program(tmp_path / "p.py", STRANGER, cluster.address, str(NEVER)) as process:
         out, err = process.communicate()
-    assert out.splitlines() == ["BackendUnavailableError", "True", "True", "False"], (out, err)
+    assert out.splitlines() == ["BackendUnavailableError", "True", "False"], (out, err)
     assert err == ""
 
 
 STRANGER = """
-import os, sys, time
+import os, sys
 os.environ["RAY_AUTH_TOKEN"] = "wrong" * 13
 from amltk.backends import Ray
 from amltk.exceptions import BackendUnavailableError
 
-began = time.monotonic()
 try:
-    Ray(sys.argv[1], timeout=60).open()
+    Ray(sys.argv[1], timeout=int(sys.argv[2])).open()
 except BackendUnavailableError as error:
     print(type(error).__name__)
     print("RAY_AUTH_TOKEN" in str(error))
-print(time.monotonic() - began < 50)
 import ray
 print(ray.is_initialized())
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import distributed
 from distributed.comm import connect as connect_to
+from distributed.comm import get_address_host_port
 
 from amltk.backends.dask.cluster import DaskCluster
 from amltk.backends.dask.executor import DaskExecutor
@@ -74,7 +76,7 @@ def client_for(recipe: Dask, address: str, loop: LoopThread) -> distributed.Clie
             set_as_default=False,
         )
     except (OSError, ValueError, TypeError) as error:  # no such protocol; no credentials
-        why = str(error.__cause__ or "") or str(error) or "it says nothing"
+        why = str(error.__cause__ or error) or refusal(address) or "it says nothing"
         raise BackendUnavailableError(
             f"No Dask scheduler answers at {address} within {recipe.timeout} seconds: {why}. See "
             "that `dask scheduler` is running there, that this machine may connect to it, and that "
@@ -89,6 +91,15 @@ async def answer_from(address: str, recipe: Dask) -> None:
         address, timeout=recipe.timeout, **credentials.get_connection_args("client")
     )
     comm.abort()
+
+
+def refusal(address: str) -> str:
+    """What keeps one from connecting; Dask forgets it if its last attempt got too little time."""
+    try:
+        socket.create_connection(get_address_host_port(address), SAYING_WHY).close()
+    except (OSError, ValueError) as error:
+        return str(error)
+    return ""
 
 
 def address_in(file: Path, seconds: float) -> str:
