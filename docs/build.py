@@ -34,7 +34,7 @@ PAGES = (
     ROOT / "CHANGELOG.md",
 )
 NO_RUN = "no-run:"
-LONGEST = 50.0
+LONGEST = 110.0
 """Seconds an example may take."""
 
 markdown = MarkdownIt("commonmark").enable("table")

@@ -62,7 +62,7 @@ class OnSharedDask:
     """Where it is, if there are tests that need it."""
 
     def open(self) -> Executor:
-        return Dask(self.addresses[0]).open()
+        return Dask(self.addresses[0], timeout=100).open()
 
 
 def start_what_stays() -> None:

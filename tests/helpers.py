@@ -127,8 +127,9 @@ class Gate:
         if not Path(self.path).is_fifo():
             return
         both_ends = os.open(self.path, os.O_RDWR)  # for those that nobody has waited for
-        Path(self.path).unlink()
-        Path(self.path).touch()
+        passage = Path(f"{self.path}.open")
+        passage.touch()
+        passage.replace(self.path)  # at once: calls come at any time
         while self._held:
             self._held.pop().close()
         os.close(both_ends)

@@ -17,12 +17,15 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import psutil
 
+from amltk.airflow.answers import AirflowUnreachableError
 from amltk.airflow.tokens import LOGIN
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 300.0
@@ -206,6 +209,14 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError
+        time.sleep(0.1)
+
+
+def insist(ask: Callable[[], T]) -> T:
+    """Ask Airflow as often as it takes: now and then its database is locked by itself."""
+    while True:
+        with suppress(AirflowUnreachableError):
+            return ask()
         time.sleep(0.1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from amltk.backends import Airflow
 from amltk.backends.job import Job
 from amltk.backends.stoppable_future import StoppableFuture
 from amltk.exceptions import ExecutorBrokenError, WorkerLostError
-from tests.airflow.server import SHORT_LIVED, TOKENS, AirflowServer, until
+from tests.airflow.server import SHORT_LIVED, TOKENS, AirflowServer, insist, until
 from tests.helpers import Gate, echo, wait_at
 
 pytestmark = pytest.mark.timeout(900)
@@ -130,18 +131,18 @@ def test_a_run_that_somebody_deletes_is_lost(airflow: AirflowServer, tmp_path: P
     clock = Clock()
     runs = Runs(api, storage, Session("deleted-", 0.1, 10, keep_runs=False), clock)
     future: StoppableFuture[int] = StoppableFuture(lambda: None)
-    with Gate(tmp_path / "gate") as gate:
-        runs.start(AirflowCall("1", "deleted-1", Job(future, wait_at, (gate.path,), {}), future))
+    with closing(api), Gate(tmp_path / "gate") as gate:
+        call = AirflowCall("1", "deleted-1", Job(future, wait_at, (gate.path,), {}), future)
+        insist(lambda: runs.start(call))
         gate.hold()
-        api.fail("deleted-1")
+        insist(lambda: api.fail("deleted-1"))
         time.sleep(ENDING)
-        assert api.delete("deleted-1")
+        until(lambda: insist(lambda: api.delete("deleted-1")))
         for _ in range(2):
             runs.collect()
             assert not future.done()
             clock.now += 1000
-            runs.look()
+            insist(runs.look)
         runs.collect()
     assert "deleted from Airflow" in str(future.exception(timeout=0))
     assert not runs
-    api.close()

@@ -37,6 +37,7 @@ def test_an_example_runs(block: object) -> None:
     docs.run(block)
 
 
+@pytest.mark.timeout(300)
 def test_an_example_has_the_types_it_says(tmp_path: Path) -> None:
     """
     Whoever copies an example into a strictly typed program gets no complaints.

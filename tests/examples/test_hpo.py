@@ -29,7 +29,7 @@ def run_program(*options: str) -> subprocess.CompletedProcess[str]:
     program = [sys.executable, "-W", "error", str(ROOT / "examples" / "hpo.py"), *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "160"}
     return subprocess.run(
-        program, env=environment, capture_output=True, text=True, timeout=50, check=False
+        program, env=environment, capture_output=True, text=True, timeout=110, check=False
     )
 
 

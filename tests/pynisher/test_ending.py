@@ -77,10 +77,11 @@ def test_a_second_means_a_second(backend: Backend, tmp_path: Path) -> None:
     """
     1.3 s after a call with a limit of 1 s has begun, it is gone with all that it has started.
 
-    The best of three counts, since this machine may have other things to do.
+    The best of some counts, since this machine may have other things to do.
     """
     took: list[float] = []
-    while len(took) < 3 and min(took, default=9) > 1.3:
+    left: list[psutil.Process] = []
+    while len(took) < 10 and min(took, default=9) > 1.3:
         path = tmp_path / f"facts-{len(took)}"
         scheduler = Scheduler(backend)
         task = scheduler.task(sleep_with_a_child, plugins=PynisherPlugin(wall_time_limit=1))
@@ -88,11 +89,12 @@ def test_a_second_means_a_second(backend: Backend, tmp_path: Path) -> None:
 
         @task.on_exception
         def look(*_: object, path: Path = path) -> None:
-            assert those_alive(path) == []
+            left.extend(those_alive(path))
             took.append(time.monotonic() - facts(path)["begun"])
 
         state = scheduler.run(on_exception="end")
         assert isinstance(state.exception, PynisherPlugin.WallTimeoutException)
+    assert left == []
     assert min(took) <= 1.3
 
 

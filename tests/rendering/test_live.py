@@ -21,8 +21,12 @@ from tests.rendering.terminal import HIDE, SHOW, Tty, console_on
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays_behind() -> Iterator[None]:
-    """After each test: no thread that draws, and the streams are what they were."""
+def nothing_stays_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """After each test: no thread that draws, and the streams are what they were.
+
+    The last picture gets as long as it takes on a machine that has other things to do.
+    """
+    monkeypatch.setattr(live, "PATIENCE", 60.0)
     streams = sys.stdout, sys.stderr
     yield
     for thread in threading.enumerate():

@@ -15,6 +15,7 @@ import pytest
 from amltk import Scheduler
 from amltk.backends import Loky, Processes, Sequential, Threads
 from amltk.backends.base import Backend
+from amltk.backends.process_trees import is_alive
 from amltk.exceptions import (
     SchedulerAlreadyRunningError,
 )
@@ -54,7 +55,7 @@ def test_without_waiting_everything_pending_is_cancelled(parallel: Backend, tmp_
         assert all(future.cancelled() for future in futures)
         assert story[-6:] == ["on_future_cancelled"] * 5 + ["on_finished"]
         left = set(psutil.Process().children(recursive=True)) - before
-        assert not [p for p in left if p.status() != psutil.STATUS_ZOMBIE]
+        assert not [p for p in left if is_alive(p)]
     assert all_accounted_for(scheduler)
 
 
@@ -70,7 +71,7 @@ def test_children_of_workers_are_ended_as_well(processes: Backend, tmp_path: Pat
         scheduler.on_start(scheduler.stop)
         scheduler.run(wait=False)
     left = set(psutil.Process().children(recursive=True)) - before
-    assert not [p for p in left if p.status() != psutil.STATUS_ZOMBIE]
+    assert not [p for p in left if is_alive(p)]
 
 
 def test_a_future_that_the_user_cancels_is_cancelled(scheduler: Scheduler) -> None:

@@ -144,8 +144,10 @@ IN_PLACE = Sequential.abilities
 IN_THREADS = Abilities(functions="any")
 
 
-def failures_of(make: Callable[..., Executor], abilities: Abilities) -> set[str]:
-    suite = executor_suite(make, abilities=abilities, patience=0.3)
+def failures_of(
+    make: Callable[..., Executor], abilities: Abilities, *, patience: float = 30.0
+) -> set[str]:
+    suite = executor_suite(make, abilities=abilities, patience=patience)
     result = unittest.TestResult()
     unittest.defaultTestLoader.loadTestsFromTestCase(suite).run(result)
     return {test.id().rpartition(".")[2] for test, _ in result.failures + result.errors}
@@ -191,7 +193,7 @@ def test_what_an_executor_says_that_it_can_is_tested() -> None:
     """
     One that says more than is true fails.
     """
-    assert failures_of(SequentialExecutor, IN_THREADS) >= {
+    assert failures_of(SequentialExecutor, IN_THREADS, patience=0.3) >= {
         "test_a_call_that_waits_can_be_cancelled",
         "test_the_first_that_is_done_is_enough",
     }

@@ -272,7 +272,8 @@ def test_ctrl_c_goes_to_the_function(tmp_path: Path) -> None:
         """
 import time
 print("ready", flush=True)
-time.sleep(50)
+while True:
+    time.sleep(0.1)
 """
     )
     code = """

@@ -20,7 +20,7 @@ from amltk.callbacks import name_of
 
 __all__ = ["WorkerProcess", "death_of", "how_it_ended", "start"]
 
-EXIT_CODE = 1.0
+EXIT_CODE = 5.0
 """Seconds that the exit code of a process that is gone may take to arrive."""
 
 
