@@ -6,7 +6,9 @@ Functions stand here at the top level so that every kind of worker finds them by
 from __future__ import annotations
 
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -139,6 +141,17 @@ class Gate:
 
     def __exit__(self, *_: object) -> None:
         self.let_go()
+
+
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """Ports that nobody listens at, and that nobody is given who asks for just any."""
+    ports: list[int] = []
+    candidates = iter(random.SystemRandom().sample(range(20_000, 32_000), 1000))
+    while len(ports) < count:
+        port = next(candidates)
+        with suppress(OSError), socket.create_server((host, port)):
+            ports.append(port)
+    return ports
 
 
 def story_of(scheduler: Scheduler) -> list[str]:

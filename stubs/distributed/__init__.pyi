@@ -51,6 +51,7 @@ class Client:
     ) -> None: ...
     loop: IOLoop
     scheduler: Server | None
+    def wait_for_workers(self, n_workers: int) -> None: ...
     security: Security
     status: Literal["newly-created", "connecting", "running", "closing", "closed"]
     def submit(

@@ -19,6 +19,7 @@ from amltk.airflow.executor import AirflowExecutor
 from amltk.backends import Airflow
 from tests.airflow.answering import Answers, answering
 from tests.airflow.server import ROOT, USERS, AirflowServer, until
+from tests.helpers import free_ports
 
 ENVIRONMENT = Path(os.environ.get("AMLTK_TEST_AIRFLOW", ROOT / ".venv-airflow"))
 """Where Airflow is installed for the tests."""
@@ -42,7 +43,7 @@ def airflow(
     airflow_environment: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[AirflowServer]:
     """An Airflow with amltk's DAG, for all tests together; some stop it and start it again."""
-    server = AirflowServer(airflow_environment, tmp_path_factory.mktemp("airflow"))
+    server = AirflowServer(airflow_environment, tmp_path_factory.mktemp("airflow"), free_ports(3))
     install(server.dags, force=False)
     shutil.copy(ROOT / "examples" / "search_in_airflow.py", server.dags)
     try:

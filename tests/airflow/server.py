@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,9 +59,10 @@ class AirflowServer:
     Args:
         environment: The Python environment in which it is installed.
         home: An empty directory, for all that is its own.
+        ports: Three that it may use.
     """
 
-    def __init__(self, environment: Path, home: Path) -> None:
+    def __init__(self, environment: Path, home: Path, ports: Sequence[int]) -> None:
         self.environment = environment
         self.home = home
         self.dags = home / "dags"
@@ -72,7 +72,7 @@ class AirflowServer:
         (home / "passwords.json").write_text(json.dumps(USERS))
         (home / "config").mkdir()
         (home / "config" / "how_long_to_wait.py").write_text(HOW_LONG_TO_WAIT)
-        self.ports = free_ports(3)
+        self.ports = ports
         self.url = f"http://127.0.0.1:{self.ports[0]}"
         self._session = 0
         self._pipe: int | None = None
@@ -218,15 +218,6 @@ def insist(ask: Callable[[], T]) -> T:
         with suppress(AirflowUnreachableError):
             return ask()
         time.sleep(0.1)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listens at."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 def processes_of(session: int) -> list[psutil.Process]:

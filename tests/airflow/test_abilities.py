@@ -35,7 +35,7 @@ __all__ = [
     "test_the_program_goes_on_while_a_call_is_computed",
 ]
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(autouse=True)

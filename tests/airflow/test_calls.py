@@ -155,6 +155,11 @@ def test_a_call_is_running_when_airflow_says_so(executor: AirflowExecutor, tmp_p
         assert waiting.result() == 1
 
 
+def has_failed(airflow: AirflowServer, run: str) -> bool:
+    """Airflow notices a moment after the task that its run is over."""
+    return airflow.runs()[run] == "failed"
+
+
 def test_a_worker_that_dies_is_seen(executor: AirflowExecutor, airflow: AirflowServer) -> None:
     """
     It costs the call that it was computing; the run stays in Airflow, where its log is.
@@ -165,7 +170,7 @@ def test_a_worker_that_dies_is_seen(executor: AirflowExecutor, airflow: AirflowS
         assert type(error) is WorkerLostError
         run = re.search(r"amltk-\S+-0\d+", str(error))
         assert run is not None
-        assert airflow.runs()[run.group()] == "failed"
+        until(partial(has_failed, airflow, run.group()))
     assert alive.result() == 1
 
 

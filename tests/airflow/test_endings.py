@@ -25,7 +25,7 @@ def wait_until_nobody_is_at(gate: Gate) -> None:
     """Wait until the process is gone that the gate holds."""
     held = select.poll()
     held.register(gate._held[-1], 0)
-    assert held.poll(60_000)
+    assert held.poll(300_000)
 
 
 def test_a_running_call_can_be_cancelled(executor: AirflowExecutor, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_ctrl_c_ends_what_is_being_computed(airflow: AirflowServer, tmp_path: Pa
             process.send_signal(signal.SIGINT)
             _, err = process.communicate()
         assert process.returncode == -signal.SIGINT
-        assert err.rstrip().endswith("KeyboardInterrupt")
+        assert "\nKeyboardInterrupt\n" in err
         wait_until_nobody_is_at(gate)
 
 

@@ -15,7 +15,7 @@ def test_a_search_runs_in_a_task(airflow: AirflowServer) -> None:
     """
     airflow.ask("PATCH", "/dags/search", is_paused=False).raise_for_status()
     run = airflow.ask(
-        "POST", "/dags/search/dagRuns", logical_date=None, conf={"seconds": 1}
+        "POST", "/dags/search/dagRuns", logical_date=None, conf={"seconds": 5}
     ).raise_for_status()
     path = f"/dags/search/dagRuns/{run.json()['dag_run_id']}"
     until(lambda: airflow.ask("GET", path).json()["state"] in {"success", "failed"})

@@ -62,6 +62,13 @@ def manager(answers: Answers, tmp_path: Path) -> Generator[Manager]:
         yield manager
 
 
+@pytest.fixture
+def patient(answers: Answers, tmp_path: Path) -> Generator[Manager]:
+    """One that does not."""
+    with managing(answers, tmp_path, from_user("abc"), patience=60) as manager:
+        yield manager
+
+
 def write(storage: Path, name: str, content: bytes) -> None:
     """What a worker does that computes the first call."""
     until((storage / "mine/000001/call").exists)
@@ -72,12 +79,12 @@ RETURNED = pickle.dumps(("result", pickle.dumps(1), ""))
 """An outcome."""
 
 
-def test_what_is_not_answered_is_asked_again(answers: Answers, manager: Manager) -> None:
+def test_what_is_not_answered_is_asked_again(answers: Answers, patient: Manager) -> None:
     """
     Until there is an answer: a call is started once, and its future runs when Airflow says so.
     """
     answers.to_come = [BUSY, (500, "oh"), STARTED, BUSY, tasks("queued"), WELL, tasks("running")]
-    future = AirflowExecutor(manager).submit(echo, 1)
+    future = AirflowExecutor(patient).submit(echo, 1)
     until(future.running)
     assert answers.asked[:3] == ["POST /api/v2/dags/amltk/dagRuns"] * 3
     assert "POST" not in " ".join(answers.asked[3:])
@@ -110,16 +117,16 @@ def test_what_had_no_run_was_not_computed(answers: Answers, manager: Manager) ->
     assert "echo() was not computed" in str(error)
 
 
-def test_who_has_nothing_to_ask_sleeps(answers: Answers, manager: Manager) -> None:
+def test_who_has_nothing_to_ask_sleeps(answers: Answers, patient: Manager) -> None:
     """
     Also after a question to which there was no answer, once nobody wants to know.
     """
     answers.to_come = [BUSY]
-    future = AirflowExecutor(manager).submit(echo, 1)
+    future = AirflowExecutor(patient).submit(echo, 1)
     until(lambda: len(answers.asked) > 1)
     future.cancel()
     answers.to_come = [(200, {})]
-    until(lambda: manager._until_next_turn() is None)
+    until(lambda: patient._until_next_turn() is None)
 
 
 @pytest.mark.parametrize(("health", "said"), [(WELL, 0), (ILL, 1)])
@@ -141,7 +148,7 @@ def test_a_scheduler_that_is_not_running_is_reported(
 
 def test_what_stays_in_airflow_is_said_once(
     answers: Answers,
-    manager: Manager,
+    patient: Manager,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -150,16 +157,16 @@ def test_what_stays_in_airflow_is_said_once(
     """
     monkeypatch.setattr(manager_module, "TIDYING", 0.2)
     answers.to_come = [STARTED, tasks("running")]
-    until(AirflowExecutor(manager).submit(echo, 1).running)
+    until(AirflowExecutor(patient).submit(echo, 1).running)
     answers.to_come = [BUSY]
-    manager.abandon()
-    manager.shut_down_and_join()
+    patient.abandon()
+    patient.shut_down_and_join()
     assert caplog.text.count("1 runs are left in Airflow") == 1
 
 
 def test_python_does_not_wait_long_for_what_stays_in_airflow(
     answers: Answers,
-    manager: Manager,
+    patient: Manager,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -168,11 +175,11 @@ def test_python_does_not_wait_long_for_what_stays_in_airflow(
     """
     monkeypatch.setattr(manager_module, "LEAVING", 0.0)
     answers.to_come = [STARTED, tasks("running")]
-    until(AirflowExecutor(manager).submit(echo, 1).running)
+    until(AirflowExecutor(patient).submit(echo, 1).running)
     answers.to_come = [BUSY]
-    manager.abandon()
-    until(lambda: len(manager._runs.leftovers) == 1)
-    manager.shut_down_and_join()
+    patient.abandon()
+    until(lambda: len(patient._runs.leftovers) == 1)
+    patient.shut_down_and_join()
     assert "1 runs are left in Airflow" in caplog.text
     answers.to_come = [(200, {})]
 
@@ -210,23 +217,25 @@ def test_what_has_ended_is_not_lost_with_airflow(
     """
     When it is given up, what came of a call may lie in the storage.
     """
-    answers.to_come = [STARTED, BUSY]
+    answers.to_come = [STARTED, STARTED, tasks(None)]
     executor = AirflowExecutor(manager)
     done, lost = executor.submit(echo, 1), executor.submit(echo, 2)
     write(tmp_path, "outcome", RETURNED)
+    answers.to_come = [BUSY]
     assert done.result() == 1
     assert isinstance(lost.exception(), ExecutorBrokenError)
 
 
-def test_a_start_of_which_nobody_heard(answers: Answers, manager: Manager, tmp_path: Path) -> None:
+def test_a_start_of_which_nobody_heard(answers: Answers, tmp_path: Path) -> None:
     """
     Somebody computes the call though its start was not answered: it counts as lost, and may have
     had effects.
     """
     answers.to_come = [BUSY]
-    future = AirflowExecutor(manager).submit(echo, 1)
-    write(tmp_path, "started", b"somebody")
-    assert isinstance(future.exception(), WorkerLostError)
+    with managing(answers, tmp_path, from_user("abc"), patience=5) as manager:
+        future = AirflowExecutor(manager).submit(echo, 1)
+        write(tmp_path, "started", b"somebody")
+        assert isinstance(future.exception(), WorkerLostError)
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", pickle.dumps(5), pickle.dumps((1, 2, 3))])

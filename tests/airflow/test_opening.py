@@ -11,8 +11,8 @@ import pytest
 from amltk import Scheduler
 from amltk.backends import Airflow
 from amltk.exceptions import BackendUnavailableError, ExecutorBrokenError, WorkerLostError
-from tests.airflow.server import AirflowServer, free_ports
-from tests.helpers import echo
+from tests.airflow.server import AirflowServer
+from tests.helpers import echo, free_ports
 
 pytestmark = pytest.mark.timeout(900)
 

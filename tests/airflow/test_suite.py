@@ -28,4 +28,4 @@ def opened() -> AirflowExecutor:
     return recipes[0].open()
 
 
-TestAirflow = executor_suite(opened, abilities=Airflow.abilities, n_workers=WORKERS, patience=120.0)
+TestAirflow = executor_suite(opened, abilities=Airflow.abilities, n_workers=WORKERS, patience=600.0)

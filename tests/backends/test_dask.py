@@ -34,7 +34,7 @@ from amltk.exceptions import (
 )
 from amltk.scheduling import ExitCode, Retry
 from tests.dask_cluster import OnSharedDask
-from tests.helpers import Boom, Gate, die, echo, fail, keywords, program, wait_at
+from tests.helpers import Boom, Gate, die, echo, fail, free_ports, keywords, program, wait_at
 
 NAMES = ("key", "pure", "workers", "priority", "retries", "resources", "fifo_timeout", "actor",
          "actors", "allow_other_workers", "fn", "func", "self")  # fmt: skip
@@ -159,7 +159,7 @@ def test_a_run_that_does_not_wait_ends_its_workers(tmp_path: Path) -> None:
             scheduler.submit(start_a_child_and_wait_at, str(pids), gate.path)
             scheduler.submit(note, str(tmp_path / "note"))
             gate.hold()
-            while not pids.exists():
+            while not (pids.exists() and len(pids.read_text().split()) == 2):
                 time.sleep(0.01)
             scheduler.stop()
 
@@ -250,18 +250,11 @@ def test_a_scheduler_is_found_by_its_file(tmp_path: Path) -> None:
         assert executor.submit(echo, 5).result() == 5
 
 
-def unused_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 def test_where_nobody_listens_nothing_is_opened(tmp_path: Path) -> None:
     """
     The error comes when the time is up; it says where and what to do, and nothing is left.
     """
-    address = f"tcp://127.0.0.1:{unused_port()}"
+    address = f"tcp://127.0.0.1:{free_ports(1)[0]}"
     why = rf"{address} within 0.2 sec.*refused.*dask scheduler"
     with pytest.raises(BackendUnavailableError, match=why):
         Dask(address, timeout=0.2).open()
@@ -290,7 +283,7 @@ def test_a_run_that_nobody_answers_does_not_begin() -> None:
     """
     Nor is it in the way of the next one.
     """
-    scheduler = Scheduler.with_dask(f"127.0.0.1:{unused_port()}", timeout=0.2)
+    scheduler = Scheduler.with_dask(f"127.0.0.1:{free_ports(1)[0]}", timeout=0.2)
     for _ in range(2):
         with pytest.raises(BackendUnavailableError):
             scheduler.run()
@@ -309,14 +302,17 @@ def test_who_does_not_answer_is_no_scheduler() -> None:
             Dask(address, timeout=0.5).open()
 
 
-def test_a_scheduler_that_is_gone_takes_its_calls_with_it(tmp_path: Path) -> None:
+def test_a_scheduler_that_is_gone_takes_its_calls_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     They are lost, and so are those that come later: nobody waits for ever.
     """
     with program(tmp_path / "p.py", CLUSTER) as process:
         assert process.stdout is not None
-        with Dask(process.stdout.readline().strip(), timeout=1).open() as executor:
+        with Dask(process.stdout.readline().strip(), timeout=60).open() as executor:
             assert executor.submit(abs, -1).result() == 1
+            monkeypatch.setattr(executor.client, "_timeout", 1)  # to connect again
             with Gate(tmp_path / "gate") as gate:
                 call = executor.submit(subprocess.check_output, ["cat", gate.path])
                 gate.hold()
@@ -353,7 +349,8 @@ def test_it_is_known_what_is_running(
     with executor, Gate(tmp_path / "gate") as gate:
         calls = [executor.submit(wait_at, gate.path) for _ in range(10)]
         gate.hold()
-        begun = next(call for call in calls if call.running())
+        while not (begun := next((call for call in calls if call.running()), None)):
+            time.sleep(0.01)
         assert not calls[9].running()
         assert calls[9].cancel()
         assert calls[9].cancelled()
@@ -361,7 +358,7 @@ def test_it_is_known_what_is_running(
         gate.let_go()
         assert not wait(calls).not_done
         cancelled = [call for call in calls if call.cancelled()]
-        assert cancelled == [begun, calls[9]] if outcomes is None else [calls[9]]
+        assert cancelled == ([begun, calls[9]] if outcomes is None else [calls[9]])
         assert not any(call.running() for call in calls)
 
 
@@ -411,6 +408,7 @@ def test_what_the_client_was_told_is_kept(client: distributed.Client, tmp_path: 
     """
     Where calls run, and how often Dask tries those again that fail.
     """
+    client.wait_for_workers(2)  # one may just have died in another test
     [worker, _] = client.scheduler_info()["workers"]
     scheduler = Scheduler(client.get_executor(workers=[worker], retries=2))
     results = results_of(scheduler)

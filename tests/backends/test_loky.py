@@ -18,11 +18,14 @@ from amltk.backends.payload import outcome_of, pack_call
 from amltk.backends.reopening import ReopeningPool
 from tests.helpers import echo, pid, program, recall, remember
 
+NEVER = 1000
+"""Seconds after which a worker ends that has nothing to do."""
+
 
 @pytest.fixture
 def shared() -> Generator[Any]:
     """The pool that loky shares between everybody in this process."""
-    executor = loky.get_reusable_executor(max_workers=1)
+    executor = loky.get_reusable_executor(max_workers=1, timeout=NEVER)
     yield executor
     executor.shutdown(wait=True)
 
@@ -37,7 +40,7 @@ def test_the_shared_pool_is_not_touched(shared: Any) -> None:
     scheduler.run()
     scheduler.on_start(scheduler.stop)
     scheduler.run(wait=False)
-    assert loky.get_reusable_executor(max_workers=1) is shared
+    assert loky.get_reusable_executor(max_workers=1, timeout=NEVER) is shared
     assert shared.submit(pid).result() == worker
 
 
@@ -46,7 +49,7 @@ def test_the_shared_pool_is_used_if_it_is_asked_for(shared: Any) -> None:
     And left open, even by a run that does not wait.
     """
     worker = shared.submit(pid).result()
-    scheduler = Scheduler.with_loky(1, reuse=True)
+    scheduler = Scheduler.with_loky(1, reuse=True, timeout=NEVER)
     results: list[int] = []
     scheduler.on_start.add(lambda: scheduler.submit(pid))
     scheduler.on_future_result.add(lambda _, result: results.append(result))

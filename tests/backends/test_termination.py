@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from amltk.backends.process_trees import end_processes
+from amltk.backends.process_trees import end_processes, is_alive
 from amltk.backends.termination import close_executor
 from tests.helpers import Gate, echo, wait_at
 
@@ -33,7 +33,7 @@ def start() -> tuple[subprocess.Popen[str], psutil.Process]:
 
 
 def is_gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    return not is_alive(process)
 
 
 def test_a_process_that_does_not_listen_is_ended_with_its_child() -> None:
@@ -80,7 +80,7 @@ def test_a_pool_of_the_standard_library_is_closed_at_once(tmp_path: Path) -> Non
         before = psutil.Process().children()
         close_executor(executor, at_once=True)
         assert set(psutil.Process().children()) < set(before)
-    assert running.exception(timeout=0) is not None
+    assert running.exception(timeout=60) is not None
 
 
 def test_an_executor_without_processes_is_only_shut_down() -> None:

@@ -269,7 +269,7 @@ def test_workers_of_a_program_that_was_killed_end(how: StartMethod, tmp_path: Pa
             assert process.stdout is not None
             workers = [psutil.Process(int(pid)) for pid in process.stdout.readline().split()]
             process.kill()
-            _, left = psutil.wait_procs(workers, timeout=10)
+            _, left = psutil.wait_procs(workers, timeout=60)
     assert len(workers) >= 2
     assert not left
 

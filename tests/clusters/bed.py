@@ -11,7 +11,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -32,9 +31,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 ROOT, SOURCE = Path(__file__).parents[2], Path(amltk.__file__).parents[1]
 """Where the tests are, and what they test."""
 
-UP = 40.0
+UP = 100.0
 """Seconds in which a manager has to be up, or a queue to be empty."""
-SETTLE = 5.0
+SETTLE = 30.0
 """Seconds that what a daemon has started may outlive it."""
 
 
@@ -266,15 +265,6 @@ def output_of(*command: str) -> str:
     if ran.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {ran.returncode}: {ran.stdout}")
     return ran.stdout
-
-
-def free_ports(n: int) -> list[int]:
-    """As many ports on loopback that nobody listens on."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def changed(settings: str, values: Mapping[str, str]) -> str:

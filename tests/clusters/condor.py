@@ -18,8 +18,9 @@ from typing import ClassVar
 import psutil
 
 from amltk.backends import HTCondor
-from tests.clusters.bed import ROOT, SOURCE, Job, State, free_ports
+from tests.clusters.bed import ROOT, SOURCE, Job, State
 from tests.clusters.namespace import NamespaceBed
+from tests.helpers import free_ports
 
 DEBIAN = Path("/opt/amltk-condor")
 SHIFT, USER = 200000, 2000

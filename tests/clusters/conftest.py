@@ -27,7 +27,7 @@ Without it all are tested that are there, and the others skipped.
 """
 
 
-LIMIT = pytest.mark.timeout(120, method="signal")
+LIMIT = pytest.mark.timeout(300, method="signal")
 """For each test here; it lets fixtures tear down what they have brought up."""
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from amltk.backends import OAR
-from tests.clusters.bed import Job, State, free_ports
+from tests.clusters.bed import Job, State
 from tests.clusters.namespace import NamespaceBed
+from tests.helpers import free_ports
 
 NODES = ("127.0.0.1", "127.0.0.2")
 CORES = 2
@@ -33,7 +34,7 @@ class OARBed(NamespaceBed):
     recipe: ClassVar = OAR
     options: ClassVar = {"memory_per_core_property_name": "not_applicable"}
     cores: ClassVar = len(NODES) * CORES
-    cancels_in: ClassVar = 10.0
+    cancels_in: ClassVar = 60.0
     job_variable: ClassVar = "OAR_JOB_ID"
     wrapped: ClassVar = ("oarsub", "oarstat", "oardel", "oarnodes", "oarnodesetting", "oarproperty")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from amltk.backends import SGE
-from tests.clusters.bed import Bed, Job, State, changed, free_ports
+from tests.clusters.bed import Bed, Job, State, changed
+from tests.helpers import free_ports
 
 LIB, SHARE = Path("/usr/lib/gridengine"), Path("/usr/share/gridengine")
 ARCHITECTURE = "lx-amd64"

@@ -10,7 +10,8 @@ from typing import ClassVar
 
 from amltk.backends import Slurm
 from amltk.backends.jobqueue import JobQueue
-from tests.clusters.bed import Bed, Job, State, free_ports
+from tests.clusters.bed import Bed, Job, State
+from tests.helpers import free_ports
 
 NODES = ("n1", "n2", "n3")
 CPUS, MEMORY = 2, 4000

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from tests.helpers import DAEMONS
+from tests.helpers import DAEMONS, free_ports
 
 HERE = "127.0.1.{}"
 """Addresses that are this machine's alone; Ray would put another in the place of the usual one."""
@@ -102,7 +101,7 @@ class RayCluster:
     def __init__(self, directory: Path, scratch: Path) -> None:
         self._directory = directory
         self._scratch = scratch
-        self._port = free_port()
+        [self._port] = free_ports(1, HERE.format(1))
         self.address = f"{HERE.format(1)}:{self._port}"
         self.nodes: dict[str, Node] = {}
 
@@ -154,9 +153,3 @@ def until(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
         if time.monotonic() > end:
             raise TimeoutError
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.create_server((HERE.format(1), 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

@@ -30,6 +30,8 @@ __all__ = [
     "test_the_program_goes_on_while_a_call_is_computed",
 ]
 
+pytestmark = pytest.mark.timeout(180, func_only=True)
+
 
 @pytest.fixture
 def backend(shared_ray: None) -> Backend:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, wait
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -89,9 +90,9 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def hang_up_later() -> int:
+def hang_up_later(gate: str) -> int:
     """Close that when this is not computed any more; returns who does it."""
-    threading.Timer(0.5, hang_up).start()
+    threading.Thread(target=hang_up_at, args=(gate,)).start()
     return os.getpid()
 
 
@@ -345,8 +346,13 @@ def test_a_worker_whose_connection_breaks_is_replaced(tmp_path: Path) -> None:
     """
     Also if it has nothing to do then, and if there is no other place for the one that takes its own.
     """
-    with on_local(num_cpus=2).open() as executor, Gate(tmp_path / "gate") as gate:
-        first = executor.submit(hang_up_later).result()
+    with (
+        on_local(num_cpus=2).open() as executor,
+        Gate(tmp_path / "gate") as gate,
+        Gate(tmp_path / "idle") as idle,
+    ):
+        first = executor.submit(hang_up_later, idle.path).result()
+        idle.let_go()
         until(lambda: not is_alive(first))
         assert executor.submit(echo, 1).result() == 1
         broken = executor.submit(hang_up_at, gate.path)
@@ -401,13 +407,20 @@ def test_what_nobody_can_bear_ends_all_that_is_computed(tmp_path: Path) -> None:
     with other executors. Nobody waits for ever.
     """
 
-    def leave(_: Future[int]) -> None:
+    def leave(_: Future[str]) -> None:
         raise SystemExit
 
-    with on_local(num_cpus=1).open() as executor, Gate(tmp_path / "gate") as gate:
+    with (
+        on_local(num_cpus=1).open() as executor,
+        Gate(tmp_path / "gate") as gate,
+        Gate(tmp_path / "other") as other,
+    ):
         running = executor.submit(wait_at, gate.path)
         gate.hold()
-        executor.submit(echo, 1).add_done_callback(leave)
+        last = executor.submit(wait_at, other.path)
+        last.add_done_callback(leave)
+        other.hold()
+        other.let_go()
         assert isinstance(running.exception(), WorkerLostError)
         with pytest.raises(ExecutorBrokenError, match="failed: SystemExit"):
             executor.submit(echo, 2)
@@ -417,9 +430,10 @@ def test_an_idle_worker_that_dies_costs_a_call_at_most(executor: RayExecutor) ->
     """
     The call that is given to it before that is known is the only one that may be lost.
     """
-    process = psutil.Process(executor.submit(pid).result())
-    process.kill()
-    until(lambda: not is_alive(process.pid))
+    process_id = executor.submit(pid).result()
+    with suppress(ProcessLookupError):  # Ray may have ended it, since there was nothing to do
+        os.kill(process_id, signal.SIGKILL)
+    until(lambda: not is_alive(process_id))
     errors = [executor.submit(echo, n).exception() for n in range(5)]
     assert [type(error) for error in errors if error is not None] in ([], [WorkerLostError])
     assert errors[-1] is None

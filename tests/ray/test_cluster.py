@@ -14,11 +14,11 @@ import pytest
 import ray
 
 from amltk import Scheduler
-from amltk.backends.ray import Ray
+from amltk.backends.ray import Ray, ending
 from amltk.exceptions import BackendUnavailableError, WorkerLostError
 from amltk.scheduling import ExitCode, Retry
-from tests.helpers import Gate, die, echo, program, wait_at
-from tests.ray.cluster import RayCluster, free_port, until
+from tests.helpers import Gate, die, echo, free_ports, program, wait_at
+from tests.ray.cluster import RayCluster, until
 from tests.ray.conftest import STARTING, ray_cluster
 
 pytestmark = pytest.mark.timeout(180, func_only=True)
@@ -100,11 +100,12 @@ def test_what_no_node_has_is_refused(cluster: RayCluster) -> None:
 
 @pytest.mark.parametrize("node", NODES)
 def test_a_call_on_any_node_ends_with_all_it_has_started(
-    cluster: RayCluster, node: str, tmp_path: Path
+    cluster: RayCluster, node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     With `run(wait=False)`, and when it is over.
     """
+    monkeypatch.setattr(ending, "PATIENCE", 100.0)
     scheduler = Scheduler(on(cluster, resources={node: 1}))
     pids = tmp_path / "pids"
     with Gate(tmp_path / "gate") as gate:
@@ -209,7 +210,7 @@ def test_where_nobody_listens_nothing_is_opened() -> None:
     The error comes at once, and says where and what to do.
     """
     with pytest.raises(BackendUnavailableError, match=r"127.0.0.1:\d+: nothing listens there"):
-        Ray(f"127.0.0.1:{free_port()}", timeout=NEVER).open()
+        Ray(f"127.0.0.1:{free_ports(1)[0]}", timeout=NEVER).open()
     with pytest.raises(BackendUnavailableError, match=r"no-such-host\.invalid:6379: nothing"):
         Ray("no-such-host.invalid:6379", timeout=NEVER).open()
 
@@ -233,7 +234,7 @@ def test_where_the_environment_says_there_is_a_cluster_and_is_none(
     """
     `auto` says so.
     """
-    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_ports(1)[0]}")
     code = """
 from amltk.backends import Ray
 from amltk.exceptions import BackendUnavailableError

@@ -158,7 +158,7 @@ def test_a_stranger_is_sent_away(said: bytes, monkeypatch: pytest.MonkeyPatch) -
     """
     Whatever it says, and if it says nothing: after a while then.
     """
-    monkeypatch.setattr(line_module, "PATIENCE_WITH_STRANGERS", 2.0)
+    monkeypatch.setattr(line_module, "PATIENCE_WITH_STRANGERS", 60.0 if said else 5.0)
     with worker() as (port, line):
         with socket.create_connection((HERE, port)) as stranger:
             with suppress(OSError):  # it may be sent away before it has said all

@@ -92,10 +92,10 @@ class RunDirectory:
         """Delete it with all that is in it."""
         deadline = time.monotonic() + DELETING
         while self.path.exists():
-            shutil.rmtree(self.path, ignore_errors=True)
             if time.monotonic() > deadline:
                 logger.warning("%s could not be deleted. It has credentials in it.", self.path)
                 return
+            shutil.rmtree(self.path, ignore_errors=True)
             time.sleep(0.05 if self.path.exists() else 0)
 
 

@@ -62,13 +62,19 @@ def failure(address: str, timeout: float) -> str | None:
         text=True,
         start_new_session=True,  # Ctrl-C is for us
     )
-    alarm = threading.Timer(timeout, process.kill)
+    late = threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        process.kill()
+
+    alarm = threading.Timer(timeout, give_up)
     alarm.start()
     try:
         said = last_words(process)
         if process.wait() == 0:
             return None
-        return said if alarm.is_alive() else f"it took more than {timeout:g} seconds"
+        return f"it took more than {timeout:g} seconds" if late.is_set() else said
     finally:
         alarm.cancel()
         process.kill()
