@@ -25,7 +25,7 @@ from rich.console import Console
 from amltk import Scheduler
 from amltk.backends import Backend, Sequential, load
 from amltk.backends.jobqueue import JobQueue
-from amltk.exceptions import AmltkError
+from amltk.exceptions import AmltkError, BackendNotInstalledError, BackendUnavailableError
 
 Evaluate = Callable[[Trial, int], Evaluation]
 
@@ -103,7 +103,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
     parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--seconds", type=positive_seconds, help="how long new trials are begun (60)")
-    backend = os.environ.get("AMLTK_BACKEND", "processes")
+    backend = os.environ.get("AMLTK_BACKEND") or "processes"
     add("--backend", type=recipe, default=backend, help=f"what evaluates them ({backend}): {KNOWN}")
     add("--workers", type=positive, help="how many evaluate at a time (as many as there is room)")
     add("--seed", type=int, help="which trials are drawn (0)")
@@ -118,7 +118,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scheduler = Scheduler(options.backend)
     trials = random_trials(options.seed)
     study = search(scheduler, trials, workers=workers, evaluate=evaluate_alone)
-    interrupted = not ran_to_its_end(scheduler, options)
+    try:
+        interrupted = not ran_to_its_end(scheduler, options)
+    except (BackendNotInstalledError, BackendUnavailableError) as error:
+        sys.exit(f"Nothing was evaluated: {error}")
     if study.ended:  # or else Ctrl-C was pressed twice, by somebody who waits for no table
         Console().print(report(study))
     return 130 if interrupted else 0 if study.evaluations else 1

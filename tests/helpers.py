@@ -98,6 +98,13 @@ def wait_at(gate: str) -> str:
         return pipe.read()
 
 
+def begin_and_wait_at(path: str, gate: str) -> str:
+    """The same, with a line in a file for each time."""
+    with Path(path).open("a") as file:
+        file.write("begun\n")
+    return wait_at(gate)
+
+
 def have_a_child_wait_at(gate: str) -> None:
     """Start a process that waits at the gate, and wait for it."""
     subprocess.run(["cat", gate], check=True, stdout=subprocess.DEVNULL)

@@ -13,3 +13,4 @@ class TaskState:
 
 class KilledWorker(Exception):  # noqa: N818
     last_worker: WorkerState
+    allowed_failures: int

@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, wait
 from pathlib import Path
+from textwrap import indent
+from types import SimpleNamespace
 from typing import Any
 
 import distributed
 import psutil
 import pytest
+from distributed.scheduler import KilledWorker
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -586,11 +589,45 @@ def test_quiet_may_overlap(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.split() == ["three"]
 
 
+def test_what_a_program_prints_is_not_printed_either(tmp_path: Path) -> None:
+    """
+    Where logging is configured, Dask has no handlers of its own; what it logs still gets into files.
+    """
+    code = """
+import logging, sys
+logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+logging.getLogger().addHandler(logging.FileHandler(sys.argv[1]))
+from amltk.backends import Dask
+with Dask(n_workers=1).open() as executor:
+    assert executor.submit(abs, -1).result() == 1
+    logging.getLogger("mine").info("heard")
+logging.getLogger("distributed").warning("later")
+"""
+    log = tmp_path / "log"
+    with program(
+        tmp_path / "p.py", f"if __name__ == '__main__':\n{indent(code, '    ')}", str(log)
+    ) as process:
+        _, err = process.communicate()
+    assert err.splitlines() == ["INFO:mine:heard", "WARNING:distributed:later"]
+    assert "Starting" in log.read_text() or "Scheduler" in log.read_text()
+
+
+def test_what_becomes_of_a_call_is_said_as_it_is() -> None:
+    """
+    Dask gives calls to other workers as often as its scheduler is told to.
+    """
+    worker = SimpleNamespace(address="tcp://worker")
+    lost, tried = (loss_of("f", KilledWorker("f", worker, n), str) for n in (0, 3))
+    assert "was not started again" in str(lost)
+    assert "to 4 workers" in str(tried)
+    assert "not started again" not in str(tried)
+
+
 def test_other_failures_are_passed_on() -> None:
     """
     What is not known to be a loss is what Dask says it is.
     """
     error = Boom("what")
-    assert loss_of("f", error) is error
-    assert isinstance(loss_of("f", CancelledError("gone")), WorkerLostError)
-    assert type(loss_of("f", OSError("no answer"))) is ExecutorBrokenError
+    assert loss_of("f", error, str) is error
+    assert isinstance(loss_of("f", CancelledError("gone"), str), WorkerLostError)
+    assert type(loss_of("f", OSError("no answer"), str)) is ExecutorBrokenError

@@ -62,6 +62,22 @@ def trials() -> Iterator[Trial]:
     return random_trials(seed=0)
 
 
+def test_a_backend_that_is_not_there_is_said_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    And with nothing said of one, processes do.
+    """
+    file = tmp_path / "dask.toml"
+    file.write_text('backend = "dask"\naddress = "tcp://127.0.0.1:1"\ntimeout = 0.2\n')
+    monkeypatch.setenv("AMLTK_BACKEND", str(file))
+    done = run_program("--no-display")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch("Nothing was evaluated: No Dask scheduler answers .*\n", done.stderr)
+    monkeypatch.setenv("AMLTK_BACKEND", "")
+    assert hpo.parse([]).backend == load("processes")
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_program_finds_good_models_and_says_so(backend: str) -> None:
     """A few seconds give a table with scores, and nothing on stderr."""

@@ -57,7 +57,6 @@ class Job:
         return False
 
     def start(self) -> None:
-        Path(self.log).parent.mkdir(parents=True, exist_ok=True)
         with Path(self.log).open("ab") as log:
             process = subprocess.Popen(
                 ["bash", self.script],

@@ -199,6 +199,7 @@ NONSENSE: list[tuple[Callable[..., object], dict[str, Any], str]] = [
     (Slurm, {"protocol": "tcp://"}, "protocol='tcp://'.*security=False"),
     (Slurm, {"silence_logs": "quiet"}, "silence_logs='quiet'"),
     (Slurm, {"log_directory": 5}, "log_directory=5"),
+    (Slurm, {"name": "my run"}, "name='my run'.*one word"),
     (Slurm, {"death_timeout": -1}, "death_timeout=-1"),
     (PBS, {"walltime": "1-00"}, "walltime='1-00'.*PBS"),
     (SGE, {"walltime": "1:00"}, "walltime='1:00'.*Grid Engine"),
@@ -336,9 +337,9 @@ def test_a_script_can_be_seen_without_a_manager(
         ),
         (
             small(OAR, queue="q", project="p", resource_spec="/nodes=1/core=3",
-                  memory_per_core_property_name="memcore", log_directory="logs of mine"),
+                  memory_per_core_property_name="memcore", log_directory="/logs of mine"),
             ["#OAR -q q", "#OAR --project p", "#OAR -l /nodes=1/core=3", "#OAR -p memcore>=954",
-             "#OAR -O 'logs of mine/%jobid%.out'"],
+             "#OAR -O '/logs of mine/%jobid%.out'"],
         ),
     ],
     ids=list(RECIPES),
@@ -372,6 +373,25 @@ def test_how_many_calls_a_job_computes_is_in_its_script(
 
     home = Home("tcp://here:1", "tcp://", None, "/here")
     assert slots_of(new_job(small(make, nanny=True, **options), home, "w0")) == slots
+
+
+@pytest.mark.parametrize("shebang", ["#!/bin/bash -l", "#! /usr/bin/env sh", "#!/bin/zsh"])
+def test_a_shell_says_when_a_job_ends(shebang: str) -> None:
+    """
+    However it is called.
+    """
+    assert "\ntrap " in Slurm(1, cores=1, memory="1 GB", shebang=shebang).job_script()
+    other = Slurm(1, cores=1, memory="1 GB", shebang="#!/usr/bin/env python")
+    assert "\ntrap " not in other.job_script()
+
+
+def test_without_a_nanny_there_is_one_process() -> None:
+    """
+    Whatever Dask would make of the cores: nobody would start the others.
+    """
+    script = Slurm(1, cores=4, memory="1 GB", nanny=False).job_script()
+    assert "--nthreads 4" in script
+    assert "--nworkers" not in script
 
 
 def test_directives_can_be_left_out() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import os
 import signal
+import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from amltk import Scheduler
 from amltk.backends.dask.executor import DaskExecutor
 from amltk.backends.jobqueue import JobQueue, Slurm, desk, roster
-from amltk.exceptions import BackendNotInstalledError
+from amltk.exceptions import BackendNotInstalledError, BackendUnavailableError
 from amltk.scheduling import ExitCode
 from tests.backends.jobqueue.conftest import small, wait_for
 from tests.backends.jobqueue.shim import Shim
@@ -426,6 +427,28 @@ def test_logs_stay_where_the_user_wants_them(shim: Shim, tmp_path: Path) -> None
     with small(Slurm, log_directory=logs).open() as executor:
         executor.submit(echo, 1).result()
     assert [log.name for log in logs.iterdir()] == ["dask-worker-1.out"]
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"logs of jobs .*`log_directory`"):
+        small(Slurm, log_directory=tmp_path / "file" / "logs").open()
+
+
+def test_a_home_directory_may_be_named(shim: Shim, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Managers take what they are told for the name of a directory, as it is.
+    """
+    monkeypatch.setenv("HOME", "/home/somebody")
+    for said in ("~/logs", "$HOME/logs"):
+        assert "-o /home/somebody/logs/" in small(Slurm, log_directory=said).job_script()
+
+
+def test_where_nothing_can_listen_nothing_is_opened(shim: Shim) -> None:
+    """
+    The error says why, and what may have to be changed.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(BackendUnavailableError, match=r"in use.*`scheduler_options`"):
+            small(Slurm, scheduler_options={"port": port}).open()
 
 
 def test_a_cluster_can_be_opened_in_any_thread(shim: Shim) -> None:

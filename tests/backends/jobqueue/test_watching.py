@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from asyncio import Future
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from amltk.exceptions import ExecutorBrokenError, WorkerLostError
 from amltk.scheduling import Retry
 from tests.backends.jobqueue.conftest import small, wait_for
 from tests.backends.jobqueue.shim import Shim
-from tests.helpers import Gate, die, die_at, die_while, echo, wait_at
+from tests.helpers import Gate, begin_and_wait_at, die, die_at, die_while, echo, wait_at
 
 
 def run_one_call(recipe: JobQueue) -> None:
@@ -157,6 +158,7 @@ def test_a_lost_job_costs_its_call_and_is_replaced(
         scheduler.run(on_exception={WorkerLostError: "ignore"})
     assert isinstance(lost[0], WorkerLostError)
     assert echoing.event_counts["on_result"] == 1
+    assert re.search(r"worker of job 1(\.0)? of .*\nThe end of .*", str(lost[0]))
     assert "was lost" in caplog.text
     assert "Received signal SIGTERM" in caplog.text
     assert len(shim.jobs()) == 2
@@ -170,6 +172,22 @@ def test_a_call_that_only_waits_is_not_lost(shim: Shim) -> None:
         futures = [executor.submit(die_at, 1, n) for n in range(4)]
         assert isinstance(futures[1].exception(), WorkerLostError)
         assert [futures[n].result() for n in (0, 2, 3)] == [0, 2, 3]
+
+
+def test_a_worker_that_leaves_finishes_its_call(shim: Shim, tmp_path: Path) -> None:
+    """
+    Though its time is over: nobody else computes that again. What waits, others compute.
+    """
+    begun, logs = tmp_path / "begun", tmp_path / "logs"
+    recipe = small(Slurm, log_directory=logs, worker_extra_args=["--lifetime", "3s"])
+    with recipe.open() as executor, Gate(tmp_path / "gate") as gate:
+        call = executor.submit(begin_and_wait_at, str(begun), gate.path)
+        gate.hold()
+        wait_for(lambda: any("gracefully" in log.read_text() for log in logs.iterdir()))
+        waits = executor.submit(echo, 2)
+        gate.let_go()
+        assert (call.result(), waits.result()) == ("", 2)
+    assert begun.read_text() == "begun\n"
 
 
 def test_a_call_that_was_lost_can_be_retried(shim: Shim, tmp_path: Path) -> None:

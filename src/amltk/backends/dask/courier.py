@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -38,6 +38,8 @@ class Courier:
     def __init__(
         self, client: distributed.Client, outcomes: Outcomes, options: Mapping[str, Any]
     ) -> None:
+        self.about: Callable[[str], str] = lambda _: ""
+        """What else is known of the worker at an address."""
         self._client = client
         self._outcomes = outcomes
         self._options = options
@@ -102,7 +104,7 @@ class Courier:
                 remotes = self._submit(graph)
         except Exception as error:  # noqa: BLE001
             for call in graph:
-                call.settle(loss_of(call.name, error))
+                call.settle(loss_of(call.name, error, self.about))
             return
         for call, remote in zip(graph, remotes, strict=True):
             call.remote = remote
@@ -126,7 +128,7 @@ class Courier:
         try:
             packed = await self._outcomes.fetch(call, remote)
         except BaseException as error:  # noqa: BLE001
-            call.settle(loss_of(call.name, error))
+            call.settle(loss_of(call.name, error, self.about))
         else:
             if packed is not None:
                 call.settle(*unpack_outcome(packed))

@@ -154,6 +154,14 @@ class DaskExecutor(Executor):
             call.settle(ExecutorBrokenError(why))
             self._courier.drop(call)
 
+    def tell_of_the_dead(self, about: Callable[[str], str]) -> None:
+        """Have the errors of lost calls say what else is known of their worker.
+
+        Args:
+            about: Returns that for the address of one.
+        """
+        self._courier.about = about
+
     def _require_open(self) -> None:
         if self._shut:
             raise RuntimeError("Cannot submit to a DaskExecutor after its shutdown().")

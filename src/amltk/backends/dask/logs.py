@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 from typing_extensions import override
 
 __all__ = ["Quiet", "level_of"]
+
+
+DASKS: logging.Logger = logging.getLogger("distributed")
 
 
 class Quiet(logging.Filter):
@@ -20,13 +24,13 @@ class Quiet(logging.Filter):
         super().__init__()
         self._level = level
         # A filter, and not the handlers' level: several of these may come and go in any order.
-        self._handlers = printing(logging.getLogger("distributed"))
+        self._handlers = [*printing(DASKS), *filter(is_console, logging.getLogger().handlers)]
         for handler in self._handlers:
             handler.addFilter(self)
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= self._level
+        return record.levelno >= self._level or not is_of_dask(record)
 
     def undo(self) -> None:
         """Have everything printed again."""
@@ -36,6 +40,16 @@ class Quiet(logging.Filter):
 
 def printing(logger: logging.Logger) -> list[logging.Handler]:
     return [handler for handler in logger.handlers if isinstance(handler, logging.StreamHandler)]
+
+
+def is_console(handler: logging.Handler) -> bool:
+    """Whether it is one that a program prints with, such as that of `logging.basicConfig`."""
+    consoles = {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}
+    return isinstance(handler, logging.StreamHandler) and handler.stream in consoles
+
+
+def is_of_dask(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] == DASKS.name
 
 
 def level_of(name: str) -> int:

@@ -202,7 +202,8 @@ class JobQueue:
 
     def job_options(self) -> dict[str, object]:
         """What to make a job with: the fields that are about one, and say something."""
-        return {
+        one_process = {"processes": 1} if self.nanny is False else {}  # nobody would start others
+        return one_process | {
             each.name: for_dask(value)
             for each in fields(self)
             if each.name not in NOT_OF_A_JOB and (value := getattr(self, each.name)) is not None

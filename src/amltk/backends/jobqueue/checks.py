@@ -54,6 +54,15 @@ def require_text(name: str, value: object) -> None:
         raise ValueError(f"`{name}={value!r}` has to be one line of text, or None.")
 
 
+def require_name(name: str, value: object) -> None:
+    """Refuse what managers, shells and file systems do not all take for one word."""
+    require_text(name, value)
+    if value is not None and not re.fullmatch(r"[\w.-]+", str(value), re.ASCII):
+        raise ValueError(
+            f"`{name}={value!r}` has to be one word of letters, digits, '.', '_' and '-', or None."
+        )
+
+
 def require_flag(name: str, value: object) -> None:
     """Refuse what is neither true nor false, and not left open either."""
     if value is not None and not isinstance(value, bool):
@@ -176,6 +185,7 @@ CHECKS: Mapping[str, Check] = {
     "memory": require_memory,
     "min_workers": require_jobs,
     "n_workers": require_number_of_jobs,
+    "name": require_name,
     "nanny": require_flag,
     "ncpus": require_at_least_one,
     "processes": require_at_least_one,

@@ -24,7 +24,7 @@ from amltk.backends.jobqueue.managed_job import Home, configured, new_job
 from amltk.backends.jobqueue.patient_scheduler import patient_scheduler
 from amltk.backends.jobqueue.preview import preview
 from amltk.backends.jobqueue.run_directory import RunDirectory, shared_directory
-from amltk.exceptions import BackendNotInstalledError
+from amltk.exceptions import BackendNotInstalledError, BackendUnavailableError
 
 __all__ = ["JobCluster", "open_cluster"]
 
@@ -58,6 +58,10 @@ class JobCluster:
         """Begin to submit jobs; `give_up` is called with the reason if that cannot go on."""
         self._loop.do(self._keep_jobs(give_up))
 
+    def about(self, worker: str) -> str:
+        """Which job the worker at an address is of, and what that has said."""
+        return self._keeper.about(worker) if self._keeper is not None else ""
+
     def end_jobs(self) -> None:
         """End all jobs, for good."""
         if self._keeper is not None:
@@ -76,7 +80,13 @@ class JobCluster:
             raise TypeError(f"`scheduler_cls={kind!r}` makes no `distributed.Scheduler`.")
         if options.get("dashboard") is False:
             scheduler.http_server.stop()  # it would tell anybody on this machine what is computed
-        await scheduler.start()
+        try:
+            await scheduler.start()
+        except Exception as error:
+            raise BackendUnavailableError(
+                f"Dask's scheduler cannot listen here: {error.__cause__ or error}. See what the recipe "
+                "says with `scheduler_options`, `interface`, `protocol` and `security`."
+            ) from error
         return scheduler
 
     async def _keep_jobs(self, give_up: Callable[[str], None]) -> None:
@@ -105,6 +115,7 @@ def open_cluster(recipe: JobQueue) -> DaskExecutor:
     """Start a scheduler here, and submit jobs as they are needed."""
     preview(recipe)  # what cannot be written is refused before anything is there
     require_commands(recipe)
+    make_directory_for_logs(recipe)
     with ExitStack() as stack:
         directory = RunDirectory(shared_directory(configured(recipe, "shared_temp_directory")))
         stack.callback(directory.delete)
@@ -124,8 +135,24 @@ def open_cluster(recipe: JobQueue) -> DaskExecutor:
         closing.close()
 
     executor = DaskExecutor(client, close=closing.close, end=end)
+    executor.tell_of_the_dead(cluster.about)
     cluster.keep_jobs(executor.give_up)
     return executor
+
+
+def make_directory_for_logs(recipe: JobQueue) -> None:
+    """Managers fail jobs whose log they cannot write."""
+    said = configured(recipe, "log_directory")
+    if said is None:
+        return
+    directory = shared_directory(said)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(
+            f"Cannot make the directory {directory} for the logs of jobs ({error}). Say another one "
+            "with `log_directory`."
+        ) from error
 
 
 def require_commands(recipe: JobQueue) -> None:

@@ -79,6 +79,7 @@ class Keeper:
         self._n_submitted = 0
         self._reports: list[str] = []
         self._ending: set[str] = set()
+        self._jobs_of: dict[str, Held] = {}
         self._under_way: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
         self._begin(self._work())
@@ -86,6 +87,14 @@ class Keeper:
     async def close(self) -> None:
         """End all jobs."""
         await asyncio.shield(self._begin_to_close())
+
+    def about(self, worker: str) -> str:
+        """Which job the worker at an address is of, or was, and the end of that one's log."""
+        job = self._jobs_of.get(worker)
+        if job is None:
+            return ""
+        words = end_of_log(self._logs, job.job_id)
+        return f" It was a worker of job {job.job_id or job.name} of {self._manager}.\n{words}".rstrip()
 
     def _begin_to_close(self) -> asyncio.Task[None]:
         if self._closing is None:
@@ -164,6 +173,8 @@ class Keeper:
         known = worker in self._roster.jobs
         name = worker if known else worker.rpartition("-")[0]
         self._roster.joined(name, address, time.monotonic())
+        if name in self._roster.jobs:
+            self._jobs_of[address] = self._roster.jobs[name]
         self._woken.set()
 
     # Jobs end.

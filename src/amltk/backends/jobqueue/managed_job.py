@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from amltk.backends.jobqueue.base import JobQueue
 from amltk.backends.jobqueue.commands import call
-from amltk.backends.jobqueue.run_directory import LOGS, leave_exit_code
+from amltk.backends.jobqueue.run_directory import LOGS, leave_exit_code, shared_directory
 
 __all__ = ["Home", "configured", "new_job", "slots_of"]
 
@@ -70,7 +70,7 @@ class _ManagedJob(Job):
         if WORKER in self._command_template and DASHBOARD not in self._command_template:
             # Nobody has to show credentials there.
             self._command_template: str = f"{self._command_template} {DASHBOARD} 127.0.0.1:0"
-        if self.shebang.split("/")[-1].split()[-1] in SHELLS:
+        if any(word.rpartition("/")[2] in SHELLS for word in re.split(r"[!\s]+", self.shebang)):
             farewell = leave_exit_code(directory, name)
             self._job_script_prologue: Sequence[str] = [farewell, *self._job_script_prologue]
 
@@ -87,12 +87,13 @@ def new_job(recipe: JobQueue, home: Home, name: str) -> Job:
         ValueError: If neither the recipe nor dask-jobqueue's configuration says how big it is, or
             the configuration has no such section.
     """
+    logs = configured(recipe, "log_directory")
     try:
         job = _managed(recipe.job_type())(
             home.scheduler,
             name,
             directory=home.directory,
-            log_directory=str(configured(recipe, "log_directory") or f"{home.directory}/{LOGS}"),
+            log_directory=str(shared_directory(logs)) if logs else f"{home.directory}/{LOGS}",
             **recipe.job_options() | {"protocol": home.protocol, "security": home.security},
         )
     except KeyError as error:
