@@ -74,8 +74,10 @@ def abilities_of_executor(executor: Executor) -> Abilities:
         return ON_A_CLUSTER_OF_OTHERS
     if isinstance(executor, ThreadPoolExecutor):
         return Abilities(functions="any", overhead=2e-5)
-    overhead = 1e-4 if isinstance(executor, ProcessPool) else None
-    return Abilities(stops_running=can_be_ended(executor), overhead=overhead)
+    if isinstance(executor, ProcessPool):
+        # Calls that such a pool has fetched ahead count as running before a worker has them.
+        return Abilities(cancels_queued=False, stops_running=True, overhead=1e-4)
+    return Abilities(stops_running=can_be_ended(executor))
 
 
 def shut_down(executor: Executor) -> ExecutorShutdownError:
