@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from typing import Any
 
 import psutil
 import pytest
+from loky import get_reusable_executor
 
 from amltk import Scheduler
 from amltk.backends import (
@@ -45,7 +47,7 @@ from amltk.backends import (
 )
 from amltk.backends.loading import RECIPES
 from amltk.exceptions import PluginError
-from amltk.scheduling import Comm
+from amltk.scheduling import Comm, SequentialExecutor
 from tests.dask_cluster import OnSharedDask, client_of
 from tests.helpers import Boom, Gate, die, echo, wait_at
 
@@ -350,6 +352,28 @@ def test_what_is_known_of_a_given_executor() -> None:
             assert Given(executor).abilities == recipe.abilities
 
 
+def test_of_an_executor_is_said_what_a_run_on_it_relies_on() -> None:
+    """
+    The run takes it over; what others in this process use as well stays open, and is not ended.
+    """
+    with ProcessPoolExecutor(1) as pool, ThreadPoolExecutor(1) as threads:
+        for executor in (pool, threads, SequentialExecutor()):
+            assert abilities_of(executor) == abilities_of(Scheduler(executor).backend)
+        assert abilities_of(pool).stops_running
+        assert not abilities_of(Given(pool, terminate=False)).stops_running
+    with get_reusable_executor(max_workers=1, kill_workers=True) as shared:
+        assert not abilities_of(shared).stops_running
+
+
+@pytest.mark.parametrize("what", [None, "loky", Slurm, Threads, ProcessPoolExecutor, 2])
+def test_what_is_no_backend_is_refused(what: Any) -> None:
+    """
+    A recipe that nobody has made, too: what it can do depends on what it is made with.
+    """
+    with pytest.raises(TypeError, match=re.escape(f"{what!r} is neither an executor nor")):
+        abilities_of(what)
+
+
 def test_what_a_process_pool_of_python_has_fetched_ahead_cannot_be_cancelled(
     tmp_path: Path,
 ) -> None:
@@ -364,7 +388,7 @@ def test_what_a_process_pool_of_python_has_fetched_ahead_cannot_be_cancelled(
         queued = pool.submit(touch, str(tmp_path / "0"))
         wait_for(queued.running)
         assert not queued.cancel()
-        assert not Given(pool).abilities.cancels_queued
+        assert not abilities_of(pool).cancels_queued
     assert (tmp_path / "0").exists()
 
 
@@ -430,7 +454,7 @@ COLUMNS = (
     "functions",
     "overhead",
 )
-LISTED: Mapping[str, object] = {
+LISTED: Mapping[str, Executor | Backend] = {
     '`Processes("fork")`': Processes(mp_context="fork"),
     '`Processes("spawn")`': Processes(mp_context="spawn"),
     '`Processes("forkserver")`': Processes(mp_context="forkserver"),
@@ -443,8 +467,8 @@ LISTED: Mapping[str, object] = {
     **{f"`{kind.__name__}(...)`": kind(2, cores=1) for kind in MANAGERS},
     "`Airflow(...)`": Airflow("http://127.0.0.1:8080", "/calls", token="abc"),
     "`Sequential()`": Sequential(),
-    "a `ProcessPoolExecutor`": Given(ProcessPoolExecutor()),
-    "a `ThreadPoolExecutor`": Given(ThreadPoolExecutor()),
+    "a `ProcessPoolExecutor`": ProcessPoolExecutor(),
+    "a `ThreadPoolExecutor`": ThreadPoolExecutor(),
     "any other executor": Silent(),
 }
 
