@@ -15,8 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from amltk import Scheduler
-from amltk.backends import Backend, Given, load
-from amltk.backends.abilities import abilities_of
+from amltk.backends import Backend, Given, abilities_of, load
 
 HERE = ("sequential", "threads", "processes", "loky", "dask")
 """Those that need nothing but this machine."""

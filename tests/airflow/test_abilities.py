@@ -12,6 +12,7 @@ import pytest
 
 from amltk.backends import Airflow
 from amltk.backends.base import Backend
+from tests.airflow.server import WORKERS
 from tests.backends import test_abilities as common
 from tests.backends.test_abilities import (
     executor,
@@ -40,7 +41,8 @@ pytestmark = pytest.mark.timeout(900)
 
 @pytest.fixture(autouse=True)
 def few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Airflow begins but one or two in a second."""
+    """Airflow begins but one or two in a second, and this one has more workers than others."""
+    monkeypatch.setattr(common, "N_WORKERS", WORKERS)
     monkeypatch.setattr(common, "N_CALLS", 5)
 
 

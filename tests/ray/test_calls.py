@@ -21,8 +21,7 @@ import psutil
 import pytest
 
 from amltk import Scheduler
-from amltk.backends.abilities import abilities_of
-from amltk.backends.base import Given
+from amltk.backends import Given, abilities_of
 from amltk.backends.ray import Ray, RayExecutor, connector, crew
 from amltk.backends.ray.line import Line, connected
 from amltk.exceptions import (

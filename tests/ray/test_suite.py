@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from amltk import Scheduler, Task
-from amltk.backends import Ray
-from amltk.backends.abilities import Abilities, abilities_of
+from amltk.backends import Abilities, Ray, abilities_of
 from amltk.backends.ray import RayExecutor
 from amltk.scheduling import Comm
 from amltk.testing import executor_suite

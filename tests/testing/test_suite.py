@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import unittest
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
@@ -133,6 +134,55 @@ class Blocks(SequentialExecutor):
     """Says that it computes in the background, and does not."""
 
 
+class WaitsForEver(ThreadPoolExecutor):
+    """Has a `map` that knows no timeout."""
+
+    def map(self, fn: Any, *iterables: Any, timeout: Any = None, chunksize: int = 1) -> Any:
+        return super().map(fn, *iterables)
+
+
+class MapsLater(ThreadPoolExecutor):
+    """Submits what is mapped when somebody asks for it."""
+
+    def map(self, fn: Any, *iterables: Any, timeout: Any = None, chunksize: int = 1) -> Any:
+        for args in zip(*iterables, strict=False):
+            yield self.submit(fn, *args).result(timeout)
+
+
+class MapsLaterInPlace(Wrong):
+    """Computes what is mapped when somebody asks for it."""
+
+    def map(self, fn: Any, *iterables: Any, timeout: Any = None, chunksize: int = 1) -> Any:
+        yield from super().map(fn, *iterables, timeout=timeout)
+
+
+class MapsInARow(ThreadPoolExecutor):
+    """Computes one of the mapped calls at a time."""
+
+    def map(self, fn: Any, *iterables: Any, timeout: Any = None, chunksize: int = 1) -> Any:
+        one_at_a_time = threading.Lock()
+
+        def compute(*args: Any) -> Any:
+            with one_at_a_time:
+                return fn(*args)
+
+        return super().map(compute, *iterables, timeout=timeout)
+
+
+class NeverRuns(ThreadPoolExecutor):
+    """Makes futures that do not know what they are doing."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future = super().submit(fn, *args, **kwargs)
+        vars(future).update(running=lambda: False)
+        return future
+
+
+def without_initargs(initializer: Callable[[], object] | None = None) -> Executor:
+    """Makes one that is right, but takes only half of what an initializer needs."""
+    return ThreadPoolExecutor(2, initializer=initializer)
+
+
 class BeginsAnyway(ThreadPoolExecutor):
     """Forgets its initializer."""
 
@@ -174,6 +224,7 @@ def failures_of(
         (partial(NeverCancels, 2), IN_THREADS, {
             "test_a_call_that_waits_can_be_cancelled", "test_shutdown_can_cancel_what_waits",
         }),
+        (without_initargs, IN_THREADS, set[str]()),
         (BeginsAnyway, IN_THREADS, {
             "test_a_worker_is_prepared_before_its_first_call",
             "test_a_call_fails_if_no_worker_can_begin",
@@ -187,6 +238,28 @@ def test_the_suite_names_what_is_wrong(
     An executor that does one thing wrong fails the tests of that thing, and no other.
     """
     assert failures_of(make, abilities) == failed
+
+
+@pytest.mark.parametrize(
+    ("make", "abilities", "failed"),
+    [
+        (partial(WaitsForEver, 2), IN_THREADS, {"test_nobody_waits_longer_than_told"}),
+        (partial(MapsLater, 2), IN_THREADS, {
+            "test_mapped_calls_need_nobody_who_asks",
+            "test_mapped_calls_are_computed_at_the_same_time",
+        }),
+        (MapsLaterInPlace, IN_PLACE, {"test_mapped_calls_need_nobody_who_asks"}),
+        (partial(MapsInARow, 2), IN_THREADS, {"test_mapped_calls_are_computed_at_the_same_time"}),
+        (partial(NeverRuns, 2), IN_THREADS, {"test_a_call_that_goes_on_is_running"}),
+    ],
+)  # fmt: skip
+def test_the_suite_names_what_it_has_waited_for_in_vain(
+    make: Callable[..., Executor], abilities: Abilities, failed: set[str]
+) -> None:
+    """
+    What an executor does not do is known when patience has come to an end.
+    """
+    assert failures_of(make, abilities, patience=5.0) == failed
 
 
 def test_what_an_executor_says_that_it_can_is_tested() -> None:

@@ -1,8 +1,8 @@
 """Where work runs, as values: each says how to open an executor, and none is one."""
 
-from amltk.backends.abilities import Abilities, abilities_of
+from amltk.backends.abilities import Abilities
 from amltk.backends.airflow import Airflow
-from amltk.backends.base import Backend, Given
+from amltk.backends.base import Backend, Given, abilities_of
 from amltk.backends.dask import Dask
 from amltk.backends.jobqueue import LSF, OAR, PBS, SGE, HTCondor, Moab, Slurm
 from amltk.backends.loading import load

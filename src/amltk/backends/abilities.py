@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
-__all__ = ["Abilities", "abilities_of"]
+__all__ = ["Abilities", "SaysItsAbilities"]
 
 Functions: TypeAlias = Literal["any", "by value", "by name", "inherited"]
 """How a worker comes by the function that it is to call.
@@ -55,8 +55,3 @@ class SaysItsAbilities(Protocol):
     def abilities(self) -> Abilities:
         """What can be relied on with it."""
         ...
-
-
-def abilities_of(backend: object) -> Abilities:
-    """What can be relied on with a backend; of one that does not say, what every executor can."""
-    return backend.abilities if isinstance(backend, SaysItsAbilities) else Abilities()

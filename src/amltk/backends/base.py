@@ -22,7 +22,7 @@ from amltk.backends.termination import ProcessPool, can_be_ended, closed
 from amltk.callbacks import name_of
 from amltk.exceptions import BackendNotInstalledError, ExecutorShutdownError
 
-__all__ = ["Backend", "Given"]
+__all__ = ["Backend", "Given", "abilities_of", "backend_for"]
 
 
 @runtime_checkable
@@ -67,6 +67,41 @@ class Given:
         return self.terminate and not is_lokys_shared_pool
 
 
+def abilities_of(backend: Executor | Backend) -> Abilities:
+    """What can be relied on with a backend, or with an executor that a run takes over.
+
+    Of a backend that does not say, it is what every executor can.
+
+    Raises:
+        TypeError: If it is neither.
+    """
+    known = backend_for(backend)
+    return known.abilities if isinstance(known, SaysItsAbilities) else Abilities()
+
+
+def backend_for(executor: object, *, terminate: bool = True) -> Backend:
+    """The backend that somebody means who passes this.
+
+    Raises:
+        TypeError: If it is neither an executor nor a backend.
+        ValueError: If it is a backend, and its executors are to stay open.
+    """
+    if isinstance(executor, Executor):
+        return Given(executor, terminate=terminate)
+    if isinstance(executor, type) or not isinstance(executor, Backend):
+        raise TypeError(
+            f"{executor!r} is neither an executor nor a recipe for one. Pass an instance of "
+            "concurrent.futures.Executor, or something with an open() that makes one, such as "
+            "amltk.backends.Processes(2)."
+        )
+    if not terminate:
+        raise ValueError(
+            f"`terminate=False` leaves open the executor that you made, but {executor!r} is a "
+            "recipe: each run opens an executor from it that nobody else knows, and closes it."
+        )
+    return executor
+
+
 def abilities_of_executor(executor: Executor) -> Abilities:
     if isinstance(executor, SaysItsAbilities):
         return executor.abilities
@@ -74,8 +109,10 @@ def abilities_of_executor(executor: Executor) -> Abilities:
         return ON_A_CLUSTER_OF_OTHERS
     if isinstance(executor, ThreadPoolExecutor):
         return Abilities(functions="any", overhead=2e-5)
-    overhead = 1e-4 if isinstance(executor, ProcessPool) else None
-    return Abilities(stops_running=can_be_ended(executor), overhead=overhead)
+    if isinstance(executor, ProcessPool):
+        # Calls that such a pool has fetched ahead count as running before a worker has them.
+        return Abilities(cancels_queued=False, stops_running=True, overhead=1e-4)
+    return Abilities(stops_running=can_be_ended(executor))
 
 
 def shut_down(executor: Executor) -> ExecutorShutdownError:

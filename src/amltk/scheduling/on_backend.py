@@ -11,7 +11,7 @@ from typing import Self
 from typing_extensions import TypeVar, override
 
 from amltk.backends.airflow import Airflow
-from amltk.backends.base import Backend, Given
+from amltk.backends.base import Backend, backend_for
 from amltk.backends.dask import Dask
 from amltk.backends.local import Processes, Threads
 from amltk.backends.loky import Loky
@@ -79,20 +79,3 @@ class OnBackend(OnCluster):
     def with_sequential(owner: type[S], config: Sequential, /) -> S:
         """Make a scheduler that runs work right where it is submitted; see `Sequential`."""
         return owner(config)
-
-
-def backend_for(executor: object, *, terminate: bool) -> Backend:
-    if isinstance(executor, Executor):
-        return Given(executor, terminate=terminate)
-    if isinstance(executor, type) or not isinstance(executor, Backend):
-        raise TypeError(
-            f"{executor!r} is neither an executor nor a recipe for one. Pass an instance of "
-            "concurrent.futures.Executor, or something with an open() that makes one, such as "
-            "amltk.backends.Processes(2)."
-        )
-    if not terminate:
-        raise ValueError(
-            f"`terminate=False` leaves open the executor that you made, but {executor!r} is a "
-            "recipe: each run opens an executor from it that nobody else knows, and closes it."
-        )
-    return executor

@@ -10,9 +10,9 @@ from typing import Any
 
 from typing_extensions import TypeVar
 
-from amltk.backends.abilities import Abilities, abilities_of
+from amltk.backends.abilities import Abilities
 from amltk.backends.adapting import adapted
-from amltk.backends.base import Backend, Given, shut_down
+from amltk.backends.base import Backend, Given, abilities_of, shut_down
 from amltk.backends.termination import close_executor
 from amltk.callbacks import name_of
 from amltk.exceptions import ExecutorBrokenError

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,6 +16,7 @@ __all__ = [
     "Odd",
     "add",
     "arguments",
+    "becomes_true",
     "die",
     "fail",
     "fail_oddly",
@@ -34,7 +36,7 @@ HELD = 42
 """What a call returns that was held."""
 
 GLANCE = 0.005
-"""Seconds between two looks at whether a file is there."""
+"""Seconds between two looks at whether something is so."""
 
 
 class Odd(Exception):  # noqa: N818 - the name is what the tests say of it
@@ -67,25 +69,33 @@ class Gate:
         Raises:
             TimeoutError: If it does not in time.
         """
-        wait_until_there(self.directory / name, self.patience)
+        if not becomes_true((self.directory / name).exists, self.patience):
+            raise TimeoutError(f"{name!r} did not happen within {self.patience} s.")
 
     def open(self) -> None:
         """Let all calls go on."""
         (self.directory / "open").touch()
 
 
-def wait_until_there(path: Path, patience: float) -> None:
+def becomes_true(condition: Callable[[], bool], patience: float) -> bool:
+    """Whether something is so, or will be in time."""
     deadline = time.monotonic() + patience
-    while not path.exists():
+    while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{path.name!r} did not happen within {patience} s.")
+            return False
         time.sleep(GLANCE)
+    return True
 
 
 def wait_at(gate: Gate, name: str) -> int:
-    """Say that this call has begun, wait until it may go on, and return `HELD`."""
+    """Say that this call has begun, wait until it may go on, and return `HELD`.
+
+    Raises:
+        RuntimeError: If it may not in time; who waits for this call has other errors.
+    """
     (gate.directory / name).touch()
-    wait_until_there(gate.directory / "open", gate.patience)
+    if not becomes_true((gate.directory / "open").exists, gate.patience):
+        raise RuntimeError(f"Nobody opened the gate within {gate.patience} s.")
     return HELD
 
 

@@ -12,7 +12,7 @@ from concurrent.futures import (
     wait,
 )
 
-from amltk.testing.calls import HELD, add, fail, mark
+from amltk.testing.calls import HELD, add, becomes_true, fail, mark, wait_at
 from amltk.testing.case import ExecutorCase
 
 __all__ = ["Cancelling", "Mapping", "ShuttingDown", "Waiting", "WaitingMeanwhile"]
@@ -28,6 +28,14 @@ class Mapping(ExecutorCase):
         """Whatever is done first; the shortest of several iterables ends it."""
         results = self.executor.map(add, range(20), [1] * 10, timeout=self.patience)
         self.assertEqual(list(results), list(range(1, 11)))
+
+    def test_mapped_calls_need_nobody_who_asks(self) -> None:
+        """All are submitted by `map` itself, not when their results are iterated over."""
+        names = [f"mapped-{n}" for n in range(5)]
+        results = self.executor.map(mark, [self.gate] * 5, names, timeout=self.patience)
+        for name in names:
+            self.gate.wait_for(name)
+        self.assertEqual(list(results), [0] * 5)
 
     def test_a_failed_call_raises_at_its_place(self) -> None:
         """After the results of those before it."""
@@ -105,6 +113,18 @@ class WaitingMeanwhile(ExecutorCase):
         self.assertEqual(wait([held], MOMENT).not_done, {held})
         with self.assertRaises(TimeoutError):
             next(as_completed([held], MOMENT))
+        with self.assertRaises(TimeoutError):
+            next(self.executor.map(wait_at, [self.gate], ["mapped"], timeout=MOMENT))
+
+    def test_mapped_calls_are_computed_at_the_same_time(self) -> None:
+        """As many as there are workers."""
+        names = [f"mapped-{n}" for n in range(self.n_workers)]
+        gates = [self.gate] * self.n_workers
+        results = self.executor.map(wait_at, gates, names, timeout=self.patience)
+        for name in names:
+            self.gate.wait_for(name)
+        self.gate.open()
+        self.assertEqual(list(results), [HELD] * self.n_workers)
 
     def test_those_that_are_done_are_yielded_first(self) -> None:
         """`as_completed` waits for no other than the next."""
@@ -120,6 +140,11 @@ class WaitingMeanwhile(ExecutorCase):
         self.assertFalse(held.done())
         self.gate.open()
         self.assertEqual(held.result(self.patience), HELD)
+
+    def test_a_call_that_goes_on_is_running(self) -> None:
+        """It says so, though maybe not at once: some executors have to be told themselves."""
+        held = self.held()
+        self.assertTrue(becomes_true(held.running, self.patience))
 
     def test_who_shuts_down_can_do_something_else_meanwhile(self) -> None:
         """`shutdown(wait=False)` returns while a call goes on."""

@@ -29,8 +29,8 @@ def executor_suite(
         TestMine = executor_suite(lambda **options: MyExecutor(2, **options))
 
     Args:
-        make: Makes a new executor. If it takes the keywords `initializer` and `initargs`, these
-            are tested, too.
+        make: Makes a new executor. If it takes the keywords `initializer` and `initargs`, both of
+            them, these are tested, too.
         abilities: What the executor can do. What it cannot is not tested; if `None`, it is what
             any executor in another process can that does without extras, see `Abilities`.
         n_workers: How many calls an executor computes at the same time; at least 2, or 1 if it
@@ -65,6 +65,6 @@ def chosen(abilities: Abilities, initializer: bool) -> Iterator[type[ExecutorCas
 
 def takes_initializer(make: Callable[..., Executor]) -> bool:
     parameters = inspect.signature(make).parameters
-    return "initializer" in parameters or any(
+    return parameters.keys() >= {"initializer", "initargs"} or any(
         parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
     )
