@@ -23,9 +23,9 @@ from amltk import CallLimiter, Scheduler, TaskPlugin
 from amltk.backends import Processes, Threads
 from amltk.backends.base import Backend
 from amltk.exceptions import NotPicklableError, PluginError
+from amltk.filtered_warnings import WarningFilter
 from amltk.scheduling import Call, Retry, WarningFilterPlugin
 from amltk.scheduling.around import around
-from amltk.scheduling.filtered_warnings import WarningFilter
 from tests.helpers import Gate, all_accounted_for, echo, fail, in_thread, program
 from tests.scheduling.test_interrupts import ctrl_c, wait_for
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Self, get_args
 
 from typing_extensions import TypeVar, override
 
+from amltk.filtered_warnings import Action, WarningFilter
 from amltk.scheduling.around import Around, around
 from amltk.scheduling.call import Call
-from amltk.scheduling.filtered_warnings import Action, WarningFilter
 from amltk.scheduling.task_plugin import TaskPlugin
 
 __all__ = ["WarningFilterPlugin"]
