@@ -20,7 +20,7 @@ from amltk.exceptions import NotPicklableError, WorkerLostError
 from amltk.pynisher import PynisherPlugin
 from amltk.pynisher.limited import Limited
 from amltk.pynisher.limits import Limits
-from amltk.scheduling import Call, ExitCode, Retry
+from amltk.scheduling import Call, ExitCode, Retry, WarningFilterPlugin
 from amltk.scheduling.task_plugin import TaskPlugin
 from tests.helpers import (
     Boom,
@@ -55,6 +55,7 @@ from tests.pynisher.jobs import (
     spin,
     spin_with_a_profiler,
     take,
+    warn,
 )
 
 R = TypeVar("R")
@@ -145,6 +146,18 @@ def test_each_way_to_start_a_process(backend: Backend, method: Any) -> None:
     """
     limits = PynisherPlugin(wall_time_limit=60, context=method)
     assert Ran(backend, limits, keywords, 1, a=2).result == ((1,), {"a": 2})
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("limits_first", [True, False])
+def test_what_other_plugins_do_they_do_in_its_process(method: Any, limits_first: bool) -> None:
+    """
+    Wherever they stand, and however it is started: there a warning is an error.
+    """
+    limits = PynisherPlugin(wall_time_limit=60, context=method)
+    strict = WarningFilterPlugin("error")
+    plugins: list[TaskPlugin] = [limits, strict] if limits_first else [strict, limits]
+    assert str(Ran(Sequential(), plugins, warn, "heard").error) == "heard"
 
 
 def test_leaving_the_program_fails_the_call(backend: Backend) -> None:

@@ -10,6 +10,7 @@ from asyncio import Future
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError
 from functools import partial
+from itertools import permutations
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ from amltk.exceptions import (
 )
 from amltk.pynisher import PynisherPlugin
 from amltk.pynisher.limited import Limited
-from amltk.scheduling import Call, ExitCode, Retry
+from amltk.scheduling import Call, ExitCode, Retry, WarningFilterPlugin
+from amltk.scheduling.around import Around
 from amltk.scheduling.task_plugin import TaskPlugin
 from tests.hand_driven import HandDrivenRun, HandJob, hand_driven, submitted
 from tests.helpers import Boom, echo, pid
@@ -226,6 +228,28 @@ def test_a_call_with_other_limits(limits_first: bool) -> None:
             assert limited.limits.get("cpu_time_limit") is None
             run.do(partial(job.fail, WallTimeoutException("too long")))
         assert len(run.executor.jobs) == 3
+        run.end()
+
+
+@pytest.mark.parametrize("order", [*permutations(range(3))], ids=str)
+def test_other_limits_among_plugins_that_wrap_the_function(order: tuple[int, ...]) -> None:
+    """
+    In whichever order they stand there is one process, and what others wrap is inside of it.
+    """
+    plugins: list[TaskPlugin] = [
+        PynisherPlugin(wall_time_limit=10),
+        WarningFilterPlugin("error"),
+        Retry(on=PynisherPlugin.TimeoutException, change=grow),
+    ]
+    with hand_driven() as run:
+        job = submitted_job(run, *(plugins[n] for n in order))
+        run.do(lambda: job.fail(WallTimeoutException("too long")))
+        for seconds, job in zip((10, 20), run.executor.jobs, strict=True):
+            limited = limited_in(job)
+            assert limited.limits.get("wall_time_limit") == seconds
+            inside: Any = limited.function
+            assert type(inside) is Around
+            assert inside.function is echo
         run.end()
 
 

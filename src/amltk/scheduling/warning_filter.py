@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self, get_args
 
 from typing_extensions import TypeVar, override
 
 from amltk.filtered_warnings import Action, WarningFilter
-from amltk.scheduling.around import Around, around
+from amltk.scheduling.around import Layer, around
 from amltk.scheduling.call import Call
 from amltk.scheduling.task_plugin import TaskPlugin
 
@@ -65,16 +66,16 @@ class WarningFilterPlugin(TaskPlugin):
         )
         vars(self).update(_wanted=wanted)
 
-    _made: ClassVar[Around[Any] | None] = None
+    _made: ClassVar[tuple[Callable[..., Any], Layer[Any]] | None] = None
 
     @override
     def pre_submit(self, call: Call[R], /) -> Call[R]:
         """Have the function called with the filter."""
         made = self._made
-        if made is None or made.function is not call.function:
-            made = around(call.function, self._wanted)
+        if made is None or made[0] is not call.function:
+            made = call.function, around(call.function, self._wanted)
             vars(self).update(_made=made)  # the next call is most likely of the same function
-        return call.with_function(made)
+        return call.with_function(made[1])
 
     @override
     def copy(self) -> Self:
