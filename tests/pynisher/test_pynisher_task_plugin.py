@@ -389,16 +389,19 @@ for kind in (
 ):
     for args in ((), ("why",), (2, "why")):
         for error in (kind(*args), raised(kind(*args))):
+            error.add_note("a note")
+            error.code = 3
             again = pickle.loads(pickle.dumps(error))
             assert type(again) is kind, again
             assert (again.args, str(again)) == (error.args, str(error)), again
+            assert (again.__notes__, again.code) == (["a note"], 3), again
 """
 
 
 @pytest.mark.parametrize("distributed_first", [True, False])
 def test_exceptions_survive_being_sent_by_dask(distributed_first: bool, tmp_path: Path) -> None:
     """
-    It imports tblib, which pickles exceptions in its own way.
+    It imports tblib, which pickles exceptions in its own way; what was added to them stays.
     """
     imports = [
         "import distributed, tblib.pickling_support; tblib.pickling_support.install()",
@@ -409,6 +412,18 @@ def test_exceptions_survive_being_sent_by_dask(distributed_first: bool, tmp_path
     path.write_text(PICKLED.format(first=first, second=second))
     source = str(Path(amltk.__file__).parents[1])
     subprocess.run([sys.executable, str(path)], env={"PYTHONPATH": source}, check=True)
+
+
+def test_what_was_added_to_an_exception_is_sent_with_it() -> None:
+    """
+    Notes and attributes, as with any other exception.
+    """
+    for kind in (PynisherPlugin.WallTimeoutException, PynisherPlugin.MemoryLimitException):
+        error: Any = kind("why")
+        error.add_note("a note")
+        error.code = 3
+        again = pickle.loads(pickle.dumps(error))
+        assert (again.args, again.__notes__, again.code) == (("why",), ["a note"], 3)
 
 
 def test_exceptions_are_known_without_pynisher() -> None:
