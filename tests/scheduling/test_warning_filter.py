@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import sys
 import threading
 import warnings
 from asyncio import Future
@@ -638,6 +639,7 @@ def test_a_filter_goes_to_a_worker_in_few_bytes() -> None:
         (TypeError, {"lineno": 1.5}),
         (TypeError, {"lineno": True}),
         (ValueError, {"lineno": -1}),
+        (ValueError, {"lineno": sys.maxsize + 1}),
         (TypeError, {"append": 1}),
     ],
     ids=str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self, get_args
@@ -112,8 +113,10 @@ def require_category(category: object) -> None:
 def require_line_number(lineno: object) -> None:
     if not isinstance(lineno, int) or isinstance(lineno, bool):
         raise TypeError(f"`lineno={lineno!r}` has to be a whole number.")
-    if lineno < 0:
-        raise ValueError(f"`lineno={lineno}` is no line of code: they are counted from 1.")
+    if not 0 <= lineno <= sys.maxsize:
+        raise ValueError(
+            f"`lineno={lineno}` is no line of code: they are counted from 1 to {sys.maxsize}."
+        )
 
 
 def require_yes_or_no(append: object) -> None:
