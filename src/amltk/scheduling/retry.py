@@ -137,7 +137,7 @@ def exponential(
         factor: How much longer each wait is than the one before.
         most: The longest wait, in seconds.
         jitter: Up to this part of a wait is added to it by chance, so that calls which failed
-            together do not come back together.
+            together do not come back together; also not beyond `most`.
         seed: Makes that chance repeatable.
     """
     settings = {"first": first, "factor": factor, "most": most, "jitter": jitter}
@@ -150,7 +150,7 @@ def exponential(
             exact = min(most, first * factor ** (attempt - 1))
         except OverflowError:
             exact = most
-        return exact * (1 + jitter * chance.random())
+        return min(most, exact * (1 + jitter * chance.random()))
 
     return wait
 
