@@ -597,6 +597,20 @@ def test_a_policy_belongs_to_one_task() -> None:
     assert copy is not retry
 
 
+def test_a_task_has_one_policy() -> None:
+    """
+    What one gives up another would attempt again; the error says so, and there is no such task.
+    """
+    scheduler = Scheduler.with_sequential()
+    retry = Retry(on=OSError)
+    with pytest.raises(PluginError, match="one policy"):
+        scheduler.task(double, plugins=[retry, Retry(on=ValueError)])
+    assert scheduler.tasks == []
+    task = scheduler.task(double, plugins=retry)
+    with pytest.raises(PluginError, match="one policy"):
+        task.attach_plugin(Retry(on=ValueError))
+
+
 # What makes no sense.
 
 
