@@ -15,12 +15,12 @@ import amltk
 SRC = Path(amltk.__file__).parent.parent
 
 LAYERS = (
-    "exceptions pace types callbacks",
+    "exceptions pace types callbacks filtered_warnings",
     "events",
     "backends",
     "airflow",
     "scheduling.lifecycle scheduling.call scheduling.task_events scheduling.from_config scheduling.comm_wire scheduling.by_manager",
-    "scheduling.around scheduling.filtered_warnings",
+    "scheduling.around",
     "scheduling.outcomes scheduling.on_cluster scheduling.run_options scheduling.interrupts scheduling.comm_msg scheduling.comm_peer",
     "scheduling.on_backend scheduling.attempts scheduling.open_backend scheduling.scheduler_events scheduling.waiting scheduling.feeding",
     "scheduling.services scheduling.elsewhere",

@@ -125,9 +125,9 @@ class MemoryLimitException(AmltkError, MemoryError):  # noqa: N818 - as above
     """Raised when a call needs more memory than it was given."""
 
     @override
-    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...], dict[str, object]]:
         # What tblib makes of a `MemoryError` that does not say this cannot be unpickled.
-        return type(self), self.args
+        return type(self), self.args, vars(self)
 
 
 class CommError(AmltkError):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections.abc import Generator
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import psutil
 import pytest
+from typing_extensions import override
 
 from amltk.backends.start_method import StartMethod
 from amltk.backends.worker_pool import WorkerPool
+from amltk.backends.worker_process import start
 from amltk.exceptions import ExecutorBrokenError, WorkerLostError
 from tests.helpers import (
     Gate,
@@ -20,6 +24,7 @@ from tests.helpers import (
     echo,
     fail,
     fork_one_that_waits_and_die,
+    in_thread,
     mark_and_die,
     pid,
     recall,
@@ -43,6 +48,29 @@ def pool(how: StartMethod) -> Generator[WorkerPool]:
 
 
 # Workers.
+
+
+class BesideAnotherThread(ForkProcess):
+    """A process that is started while another thread filters warnings."""
+
+    @override
+    def start(self) -> None:
+        in_thread(lambda: warnings.filterwarnings("error", "mine"))
+        super().start()
+
+
+def test_filters_that_are_set_while_a_worker_is_forked_stay() -> None:
+    """
+    Nothing is put back that somebody has changed in between, and nothing of ours stays.
+    """
+    with warnings.catch_warnings():
+        before = list(warnings.filters)
+        process = BesideAnotherThread(target=echo, args=(1,))
+        start(process, "fork")
+        process.join()
+        added, *others = warnings.filters
+    assert added[0] == "error"
+    assert others == before
 
 
 def test_an_initializer_is_called_in_each_worker(how: StartMethod) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -111,6 +112,20 @@ def share_cpu_time(seconds: float) -> int:
     return subprocess.run([sys.executable, "-c", code], check=False).returncode
 
 
+def let_others_compute() -> NoReturn:
+    """Have one process after the other use up a little of the CPU, and wait for each."""
+    while True:
+        code = "import time\nwhile time.process_time() < 0.2: pass"
+        subprocess.run([sys.executable, "-c", code], check=False)
+
+
+def let_another_spin() -> NoReturn:
+    """Have a process use up the CPU for as long as it may, and do not ask what became of it."""
+    keep.append(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+    while True:
+        threading.Event().wait()
+
+
 def handlers() -> dict[str, str]:
     """How this process handles signals."""
     numbers = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
@@ -180,6 +195,11 @@ class LargeWhenUnpickled:
 
 def take(what: object) -> str:
     return type(what).__name__
+
+
+def warn(text: str) -> str:
+    warnings.warn(text, stacklevel=1)
+    return "went on"
 
 
 def boom() -> NoReturn:

@@ -17,10 +17,10 @@ from amltk import Scheduler
 from amltk.backends import Loky, Processes, Sequential, Threads
 from amltk.backends.base import Backend
 from amltk.exceptions import NotPicklableError, WorkerLostError
-from amltk.pynisher import PynisherPlugin
+from amltk.pynisher import PynisherPlugin, cpu_meter
 from amltk.pynisher.limited import Limited
 from amltk.pynisher.limits import Limits
-from amltk.scheduling import Call, ExitCode, Retry
+from amltk.scheduling import Call, ExitCode, Retry, WarningFilterPlugin
 from amltk.scheduling.task_plugin import TaskPlugin
 from tests.helpers import (
     Boom,
@@ -47,6 +47,8 @@ from tests.pynisher.jobs import (
     large,
     leave_a_thread,
     leave_at_once,
+    let_another_spin,
+    let_others_compute,
     nested,
     no_memory_for_a_thread,
     raise_memory_error,
@@ -55,6 +57,7 @@ from tests.pynisher.jobs import (
     spin,
     spin_with_a_profiler,
     take,
+    warn,
 )
 
 R = TypeVar("R")
@@ -145,6 +148,18 @@ def test_each_way_to_start_a_process(backend: Backend, method: Any) -> None:
     """
     limits = PynisherPlugin(wall_time_limit=60, context=method)
     assert Ran(backend, limits, keywords, 1, a=2).result == ((1,), {"a": 2})
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("limits_first", [True, False])
+def test_what_other_plugins_do_they_do_in_its_process(method: Any, limits_first: bool) -> None:
+    """
+    Wherever they stand, and however it is started: there a warning is an error.
+    """
+    limits = PynisherPlugin(wall_time_limit=60, context=method)
+    strict = WarningFilterPlugin("error")
+    plugins: list[TaskPlugin] = [limits, strict] if limits_first else [strict, limits]
+    assert str(Ran(Sequential(), plugins, warn, "heard").error) == "heard"
 
 
 def test_leaving_the_program_fails_the_call(backend: Backend) -> None:
@@ -294,17 +309,36 @@ def test_cpu_time_is_never_rounded_down(seconds: float) -> None:
     assert 0.85 * seconds < cpu_time_of({"cpu_time_limit": seconds}, spin) < seconds + 0.5
 
 
+@pytest.mark.parametrize("function", [let_others_compute, let_another_spin])
+def test_cpu_time_of_what_a_call_has_started_counts(function: Callable[[], object]) -> None:
+    """
+    Of those that go on and of those that have ended, whatever the call itself does.
+    """
+    ran = Ran(Sequential(), PynisherPlugin(cpu_time_limit=0.7, wall_time_limit=50), function)
+    assert type(ran.error) is PynisherPlugin.CpuTimeoutException
+    assert "used up its `cpu_time_limit` of 0.7 s" in str(ran.error)
+    assert ran.heard() == ["timeout", "cpu-time-limit"]
+
+
+@pytest.fixture
+def nobody_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process has only what the system does to it."""
+    monkeypatch.setattr(cpu_meter, "SHORTEST", 3600.0)
+
+
+@pytest.mark.usefixtures("nobody_adds_up")
 def test_a_call_that_takes_the_timer_away() -> None:
     """
-    What counts then is the next whole second.
+    At the latest the next whole second counts.
     """
     used = cpu_time_of({"cpu_time_limit": 0.3}, spin_with_a_profiler)
     assert 0.9 <= used < 1.5
 
 
+@pytest.mark.usefixtures("nobody_adds_up")
 def test_cpu_time_is_limited_for_each_process() -> None:
     """
-    A process that the call starts has as much, rounded up to whole seconds; the call sees it end.
+    A process that the call starts has no more than the call, rounded up to whole seconds.
     """
     ended = Limited(share_cpu_time, {"cpu_time_limit": 0.5}, "fork")(0.4)
     assert ended == -signal.SIGXCPU

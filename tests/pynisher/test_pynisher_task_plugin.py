@@ -10,6 +10,7 @@ from asyncio import Future
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError
 from functools import partial
+from itertools import permutations
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ from amltk.exceptions import (
 )
 from amltk.pynisher import PynisherPlugin
 from amltk.pynisher.limited import Limited
-from amltk.scheduling import Call, ExitCode, Retry
+from amltk.scheduling import Call, ExitCode, Retry, WarningFilterPlugin
+from amltk.scheduling.around import Around
 from amltk.scheduling.task_plugin import TaskPlugin
 from tests.hand_driven import HandDrivenRun, HandJob, hand_driven, submitted
 from tests.helpers import Boom, echo, pid
@@ -229,6 +231,28 @@ def test_a_call_with_other_limits(limits_first: bool) -> None:
         run.end()
 
 
+@pytest.mark.parametrize("order", [*permutations(range(3))], ids=str)
+def test_other_limits_among_plugins_that_wrap_the_function(order: tuple[int, ...]) -> None:
+    """
+    In whichever order they stand there is one process, and what others wrap is inside of it.
+    """
+    plugins: list[TaskPlugin] = [
+        PynisherPlugin(wall_time_limit=10),
+        WarningFilterPlugin("error"),
+        Retry(on=PynisherPlugin.TimeoutException, change=grow),
+    ]
+    with hand_driven() as run:
+        job = submitted_job(run, *(plugins[n] for n in order))
+        run.do(lambda: job.fail(WallTimeoutException("too long")))
+        for seconds, job in zip((10, 20), run.executor.jobs, strict=True):
+            limited = limited_in(job)
+            assert limited.limits.get("wall_time_limit") == seconds
+            inside: Any = limited.function
+            assert type(inside) is Around
+            assert inside.function is echo
+        run.end()
+
+
 def test_a_change_that_makes_no_sense_goes_where_errors_go() -> None:
     """
     The call ends with its own exception.
@@ -365,16 +389,19 @@ for kind in (
 ):
     for args in ((), ("why",), (2, "why")):
         for error in (kind(*args), raised(kind(*args))):
+            error.add_note("a note")
+            error.code = 3
             again = pickle.loads(pickle.dumps(error))
             assert type(again) is kind, again
             assert (again.args, str(again)) == (error.args, str(error)), again
+            assert (again.__notes__, again.code) == (["a note"], 3), again
 """
 
 
 @pytest.mark.parametrize("distributed_first", [True, False])
 def test_exceptions_survive_being_sent_by_dask(distributed_first: bool, tmp_path: Path) -> None:
     """
-    It imports tblib, which pickles exceptions in its own way.
+    It imports tblib, which pickles exceptions in its own way; what was added to them stays.
     """
     imports = [
         "import distributed, tblib.pickling_support; tblib.pickling_support.install()",
@@ -385,6 +412,18 @@ def test_exceptions_survive_being_sent_by_dask(distributed_first: bool, tmp_path
     path.write_text(PICKLED.format(first=first, second=second))
     source = str(Path(amltk.__file__).parents[1])
     subprocess.run([sys.executable, str(path)], env={"PYTHONPATH": source}, check=True)
+
+
+def test_what_was_added_to_an_exception_is_sent_with_it() -> None:
+    """
+    Notes and attributes, as with any other exception.
+    """
+    for kind in (PynisherPlugin.WallTimeoutException, PynisherPlugin.MemoryLimitException):
+        error: Any = kind("why")
+        error.add_note("a note")
+        error.code = 3
+        again = pickle.loads(pickle.dumps(error))
+        assert (again.args, again.__notes__, again.code) == (("why",), ["a note"], 3)
 
 
 def test_exceptions_are_known_without_pynisher() -> None:

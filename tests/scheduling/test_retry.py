@@ -597,6 +597,20 @@ def test_a_policy_belongs_to_one_task() -> None:
     assert copy is not retry
 
 
+def test_a_task_has_one_policy() -> None:
+    """
+    What one gives up another would attempt again; the error says so, and there is no such task.
+    """
+    scheduler = Scheduler.with_sequential()
+    retry = Retry(on=OSError)
+    with pytest.raises(PluginError, match="one policy"):
+        scheduler.task(double, plugins=[retry, Retry(on=ValueError)])
+    assert scheduler.tasks == []
+    task = scheduler.task(double, plugins=retry)
+    with pytest.raises(PluginError, match="one policy"):
+        task.attach_plugin(Retry(on=ValueError))
+
+
 # What makes no sense.
 
 
@@ -662,9 +676,10 @@ def test_growing_waits(first: float, factor: float, most: float, attempt: int) -
 @given(jitter=st.floats(0, 1), seed=st.integers(), attempt=st.integers(1, 20))
 def test_chance_only_adds(jitter: float, seed: int, attempt: int) -> None:
     """
-    For every seed: exact <= wait <= (1 + jitter) * exact, and the same seed gives the same waits.
+    For every seed: exact <= wait <= min((1 + jitter) * exact, most), and the same seed gives the
+    same waits.
     """
-    exact = exponential()(attempt)
-    wait = exponential(jitter=jitter, seed=seed)(attempt)
-    assert exact <= wait <= exact * (1 + jitter)
+    exact = exponential(most=60)(attempt)
+    wait = exponential(most=60, jitter=jitter, seed=seed)(attempt)
+    assert exact <= wait <= min(exact * (1 + jitter), 60)
     assert wait == exponential(jitter=jitter, seed=seed)(attempt)

@@ -250,6 +250,49 @@ def test_a_plugin_belongs_to_one_task() -> None:
     assert len(other.plugins) == 1
 
 
+class FailsToAttach(Scripted):
+    @override
+    def attach_task(self, task: Task[..., Any], /) -> None:
+        super().attach_task(task)
+        raise ZeroDivisionError
+
+
+def test_plugins_of_a_task_that_is_refused_can_be_used_again() -> None:
+    """
+    Whatever one of them raises, and also the same one twice: none stays attached to a task that
+    nobody has.
+    """
+    scheduler = Scheduler.with_sequential()
+    first, failing = Scripted(), FailsToAttach()
+    for refused in ([first, failing], [first, first], [first, CallLimiter]):
+        plugins: Any = refused
+        with pytest.raises((ZeroDivisionError, PluginError, TypeError)):
+            scheduler.task(double, plugins=plugins)
+    with pytest.raises(PluginError, match="not attached"):
+        _ = failing.task
+    task = scheduler.task(double, plugins=first)
+    assert first.task is task
+    assert scheduler.tasks == [task]
+
+
+def test_a_plugin_that_is_refused_stays_where_it_was() -> None:
+    """
+    Attached to the task that it is attached to, and no other one of that task is touched.
+    """
+    scheduler = Scheduler.with_sequential()
+    here, there = Scripted(), Scripted()
+    task, other = scheduler.task(double, plugins=here), scheduler.task(double, plugins=there)
+    for plugin, error in (
+        (here, PluginError),
+        (there, PluginError),
+        (FailsToAttach(), ZeroDivisionError),
+    ):
+        with pytest.raises(error):
+            task.attach_plugin(plugin)
+    assert (here.task, there.task) == (task, other)
+    assert task.plugins == (here,)
+
+
 def test_only_plugins_can_be_attached() -> None:
     """
     What is no plugin is told when it is attached.

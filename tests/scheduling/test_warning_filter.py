@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import sys
 import threading
 import warnings
 from asyncio import Future
@@ -23,9 +24,9 @@ from amltk import CallLimiter, Scheduler, TaskPlugin
 from amltk.backends import Processes, Threads
 from amltk.backends.base import Backend
 from amltk.exceptions import NotPicklableError, PluginError
+from amltk.filtered_warnings import WarningFilter
 from amltk.scheduling import Call, Retry, WarningFilterPlugin
 from amltk.scheduling.around import around
-from amltk.scheduling.filtered_warnings import WarningFilter
 from tests.helpers import Gate, all_accounted_for, echo, fail, in_thread, program
 from tests.scheduling.test_interrupts import ctrl_c, wait_for
 
@@ -638,6 +639,7 @@ def test_a_filter_goes_to_a_worker_in_few_bytes() -> None:
         (TypeError, {"lineno": 1.5}),
         (TypeError, {"lineno": True}),
         (ValueError, {"lineno": -1}),
+        (ValueError, {"lineno": sys.maxsize + 1}),
         (TypeError, {"append": 1}),
     ],
     ids=str,

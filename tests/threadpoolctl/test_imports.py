@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+import pkgutil
+import runpy
 import sys
 from collections.abc import Generator
-from importlib.machinery import SourceFileLoader
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +34,8 @@ class Heard:
 
     def __init__(self) -> None:
         self.times = 0
-        self.imports = Imports(self.hear)
+        self.is_wanted = True
+        self.imports = Imports(self.hear, lambda: self.is_wanted)
         self.imports.watch()
 
     def hear(self) -> None:
@@ -100,6 +106,47 @@ def test_packages_without_a_file_can_be_imported(heard: Heard) -> None:
     module = importlib.import_module("heard_namespace.module")
     assert module.__name__ == "heard_namespace.module"
     assert heard.times >= 1
+
+
+def spec_of(name: str) -> ModuleSpec:
+    spec = find_spec(name)
+    assert spec is not None
+    return spec
+
+
+def test_a_module_can_be_run_and_its_data_be_read(heard: Heard) -> None:
+    """
+    Though whoever does so looks for it, and finds the loader that tells.
+    """
+    assert runpy.run_module("heard_alone")["__name__"] == "heard_alone"
+    assert pkgutil.get_data("heard_package", "module.py") == b""
+
+
+def test_what_a_loader_can_do_the_one_that_tells_can(heard: Heard) -> None:
+    """
+    It answers as the module's own; so does a copy of it, and what it cannot do is an error.
+    """
+    loader: Any = spec_of("heard_outer").loader
+    for each in (loader, copy.copy(loader)):
+        assert each.get_source("heard_outer") == MODULES["heard_outer.py"]
+        assert each.path.endswith("heard_outer.py")
+        assert not each.is_package("heard_outer")
+    with pytest.raises(AttributeError, match=r"SourceFileLoader.*get_nothing"):
+        _ = loader.get_nothing
+    assert heard.times == 0
+
+
+def test_while_nobody_wants_to_hear_all_is_as_without_it(heard: Heard) -> None:
+    """
+    Loaders are not touched, and imports are not told of, until somebody wants to hear again.
+    """
+    heard.is_wanted = False
+    assert type(spec_of("heard_alone").loader) is SourceFileLoader
+    importlib.import_module("heard_alone")
+    assert heard.times == 0
+    heard.is_wanted = True
+    importlib.import_module("heard_inner")
+    assert heard.times == 1
 
 
 def test_each_thread_is_heard(heard: Heard) -> None:

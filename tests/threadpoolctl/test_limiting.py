@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -74,6 +75,22 @@ def test_the_lowest_limit_holds_and_the_last_call_leaves_nothing(
                 worker.move(None)
         assert [worker.do(see).all() for worker in workers] == [{MANY}] * N_THREADS
         assert see().all() == {MANY}
+
+
+def test_imports_are_watched_inside_of_calls_only() -> None:
+    """
+    Outside, whoever looks for a module finds it as if there were no limits.
+    """
+    before = loader_of("antigravity")
+    with ThreadLimit(1, None)():
+        assert loader_of("antigravity") is not before
+    assert loader_of("antigravity") is before
+
+
+def loader_of(name: str) -> type[object]:
+    spec = find_spec(name)
+    assert spec is not None
+    return type(spec.loader)
 
 
 def test_it_holds_whoever_else_has_set_a_limit() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection, wait
@@ -17,11 +16,17 @@ from amltk.backends.signals import deaf_from_birth, start_trackers
 from amltk.backends.start_method import ProcessContext
 from amltk.backends.worker import STOP, WorkerPlan, serve
 from amltk.callbacks import name_of
+from amltk.filtered_warnings import WarningFilter
 
 __all__ = ["WorkerProcess", "death_of", "how_it_ended", "start"]
 
 EXIT_CODE = 5.0
 """Seconds that the exit code of a process that is gone may take to arrive."""
+
+# From 3.12 on Python warns of threads whose locks a fork copies. Ours are none that a worker needs.
+FORKED_WITH_THREADS = WarningFilter(
+    "ignore", ".*multi-threaded, use of fork", DeprecationWarning, "", 0, append=False
+)
 
 
 class WorkerProcess:
@@ -116,9 +121,7 @@ def start(process: BaseProcess, method: str) -> None:
         if method != "forkserver":  # the server would keep the mask, and others use it, too
             stack.enter_context(deaf_from_birth())
         if method == "fork":
-            # Python warns of threads whose locks a fork copies. Ours are none that a worker needs.
-            stack.enter_context(warnings.catch_warnings())
-            warnings.simplefilter("ignore", DeprecationWarning)
+            stack.enter_context(FORKED_WITH_THREADS())
         process.start()
 
 

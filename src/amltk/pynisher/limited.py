@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, override
 
 from amltk.backends.start_method import StartMethod
 from amltk.callbacks import name_of
 from amltk.pynisher.limited_process import call_within
 from amltk.pynisher.limits import Limits
+from amltk.scheduling.around import Context, Layer, around
 
 __all__ = ["Limited", "limited"]
 
@@ -19,7 +20,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Limited:
+class Limited(Layer[Any]):
     """Calls a function in a process of its own, which ends when it is beyond a limit.
 
     It can be pickled, and sent to a worker, if the function can.
@@ -35,6 +36,12 @@ class Limited:
     def __post_init__(self) -> None:
         vars(self).update(__qualname__=name_of(self.function))  # what it is called in messages
 
+    @override
+    def inside(self, context: Context) -> Self:
+        """The same limits, with a context that is entered in the process."""
+        return replace(self, function=around(self.function, context))
+
+    @override
     def __call__(self, /, *args: object, **kwargs: object) -> Any:
         """Call the function, and return or raise what it did.
 

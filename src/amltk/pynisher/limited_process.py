@@ -34,6 +34,7 @@ from amltk.exceptions import (
     WallTimeoutException,
     WorkerLostError,
 )
+from amltk.pynisher.cpu_meter import CpuMeter
 from amltk.pynisher.enforcing import limiter
 from amltk.pynisher.inside import Order, live
 from amltk.pynisher.limits import Bounds, Limits
@@ -115,6 +116,7 @@ class LimitedProcess:
         self._method = context.get_start_method()
         self._process, self._reader = started(context, live, order)
         self._mailbox = Mailbox()
+        self._meter: CpuMeter | None = None
         self.pid: int = pid_of(self._process)
         self._death, self._owns_death = death_of(self.pid, self._process.sentinel)
         self._exitcode: int | None = None
@@ -128,27 +130,48 @@ class LimitedProcess:
 
         Raises:
             WallTimeoutException: If it takes too long.
+            CpuTimeoutException: If it has used up its CPU time together with what it has started.
             KeyboardInterrupt: If this is where Ctrl-C goes, and it came since then.
         """
         hears_ctrl_c = threading.current_thread() is threading.main_thread()
-        seconds = self._order.bounds.wall_time
-        until = None if seconds is None else begun + seconds
         watched = [self._reader.fileno(), self._death]
         while self._mailbox.outcome is None:
             if hears_ctrl_c and interrupts.held_back > held_back:
                 raise KeyboardInterrupt
-            left = LOOK if until is None else until - time.monotonic()
-            if left <= 0:
-                raise WallTimeoutException(
-                    f"{self._order.name}() was ended, since it did not end within its "
-                    f"`wall_time_limit` of {seconds:g} s. Give it more time, or less to do."
-                )
-            ready = wait(watched, min(left, LOOK))
+            now = time.monotonic()
+            ready = wait(watched, min(LOOK, self._wall_time_left(now - begun), self._pause(now)))
             if ready == [self._death]:
                 return None
             if ready and not self._read():
                 watched = [self._death]
         return self._mailbox.outcome
+
+    def _wall_time_left(self, passed: float) -> float:
+        bound = self._order.bounds.wall_time
+        left = LOOK if bound is None else bound - passed
+        if left <= 0:
+            raise WallTimeoutException(
+                f"{self._order.name}() was ended, since it did not end within its "
+                f"`wall_time_limit` of {bound:g} s. Give it more time, or less to do."
+            )
+        return left
+
+    def _pause(self, now: float) -> float:
+        bound = self._order.bounds.cpu_time
+        if bound is None or not self._mailbox.has_begun:
+            return LOOK
+        if self._meter is None:  # what the process did to come this far does not count
+            self._meter = CpuMeter(self.pid, bound)
+        pause = self._meter.pause(now)
+        if pause <= 0:
+            raise self._out_of_cpu_time(bound)
+        return pause
+
+    def _out_of_cpu_time(self, bound: float) -> CpuTimeoutException:
+        return CpuTimeoutException(
+            f"{self._order.name}() was ended, since it has used up its `cpu_time_limit` of "
+            f"{bound:g} s. Give it more time, or less to do."
+        )
 
     def _read(self) -> bool:
         piece = os.read(self._reader.fileno(), PIECE)
@@ -175,10 +198,7 @@ class LimitedProcess:
         """What to say of a process that ended before its call did."""
         name, bounds, how = self._order.name, self._order.bounds, how_it_ended(self._exitcode)
         if bounds.cpu_time is not None and self._exitcode in OUT_OF_CPU_TIME:
-            return CpuTimeoutException(
-                f"{name}() was ended, since it has used up its `cpu_time_limit` of "
-                f"{bounds.cpu_time:g} s. Give it more time, or less to do."
-            )
+            return self._out_of_cpu_time(bounds.cpu_time)
         if bounds.memory is not None and self._may_have_lacked_memory():
             return MemoryLimitException(
                 f"The process of {name}() died ({how}) with a `memory_limit` of {bounds.memory:,} "

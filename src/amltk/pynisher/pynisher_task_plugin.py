@@ -61,7 +61,8 @@ class PynisherPlugin(Exceptions, TaskPlugin):
     """The most address space of the process, in bytes or as `(2, "GB")`. The interpreter and all
     that is loaded into it are part of that."""
     cpu_time_limit: Time | None = None
-    """The most CPU time that the call may use, in seconds or as `(10, "min")`."""
+    """The most CPU time that the call may use with all that it starts, in seconds or as
+    `(10, "min")`."""
     wall_time_limit: Time | None = None
     """The longest that the call may take, in seconds or as `(10, "min")`; it counts from when the
     worker begins with it."""

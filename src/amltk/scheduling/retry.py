@@ -11,6 +11,7 @@ from typing_extensions import TypeIs, TypeVar, override
 
 from amltk.callbacks import ask
 from amltk.events import Event
+from amltk.exceptions import PluginError
 from amltk.scheduling.attempts import Again, Failure, require_seconds
 from amltk.scheduling.call import Call, refuse_what_cannot_be_submitted
 from amltk.scheduling.lifecycle import is_exception_type
@@ -76,6 +77,11 @@ class Retry(TaskPlugin):
 
     @override
     def attach_task(self, task: Task[..., Any], /) -> None:
+        if any(isinstance(plugin, Retry) for plugin in task.plugins):
+            raise PluginError(
+                f"{self!r} cannot be attached to {task!r}: there is another one already, and what "
+                "one gives up the other would attempt again. Put all of it into one policy."
+            )
         super().attach_task(task)
         task.on(self.RETRY)
         task.on(self.GAVE_UP)
@@ -137,7 +143,7 @@ def exponential(
         factor: How much longer each wait is than the one before.
         most: The longest wait, in seconds.
         jitter: Up to this part of a wait is added to it by chance, so that calls which failed
-            together do not come back together.
+            together do not come back together; also not beyond `most`.
         seed: Makes that chance repeatable.
     """
     settings = {"first": first, "factor": factor, "most": most, "jitter": jitter}
@@ -150,7 +156,7 @@ def exponential(
             exact = min(most, first * factor ** (attempt - 1))
         except OverflowError:
             exact = most
-        return exact * (1 + jitter * chance.random())
+        return min(most, exact * (1 + jitter * chance.random()))
 
     return wait
 

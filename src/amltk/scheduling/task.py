@@ -28,7 +28,7 @@ from amltk.scheduling.task_events import (
     SubmissionEvent,
     SubmittedEvent,
 )
-from amltk.scheduling.task_plugin import TaskPlugin
+from amltk.scheduling.task_plugin import TaskPlugin, is_free, set_free
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -161,8 +161,7 @@ class Task(Generic[P, R]):
         with suppress(ValueError, TypeError):  # some builtins have none
             # What `help(task)` and completion in a notebook show at `task(`.
             self.__signature__: inspect.Signature = inspect.signature(function)
-        for plugin in plugins if is_several(plugins) else (plugins,):
-            self.attach_plugin(plugin)
+        self._attach(plugins if is_several(plugins) else (plugins,))
         scheduler.tasks.append(self)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Future[R] | None:
@@ -214,9 +213,24 @@ class Task(Generic[P, R]):
             PluginError: If the plugin is attached to a task already.
         """
         require_plugin(plugin)
-        plugin.attach_task(self)
+        was_free = is_free(plugin)
+        try:
+            plugin.attach_task(self)
+        except BaseException:
+            if was_free:
+                set_free(plugin)
+            raise
         self.plugins = (*self.plugins, plugin)
         self.is_accompanied |= type(plugin).attempt_begins is not TaskPlugin.attempt_begins
+
+    def _attach(self, plugins: Iterable[TaskPlugin]) -> None:
+        try:
+            for plugin in plugins:
+                self.attach_plugin(plugin)
+        except BaseException:  # there will be no such task, and they can be attached to another one
+            for plugin in self.plugins:
+                set_free(plugin)
+            raise
 
     def copy(self) -> Task[P, R]:
         """A task of the same function with copies of the plugins, and no callbacks."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from amltk.scheduling.companions import Accompanied, Attempt
     from amltk.scheduling.task import Task
 
-__all__ = ["CallLimiter", "TaskPlugin"]
+__all__ = ["CallLimiter", "TaskPlugin", "is_free", "set_free"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -140,6 +140,16 @@ class TaskPlugin(ABC):
     @abstractmethod
     def copy(self) -> Self:
         """A plugin with the same settings that is attached to no task."""
+
+
+def is_free(plugin: TaskPlugin) -> bool:
+    """Whether it is attached to no task."""
+    return vars(plugin).get("_task") is None
+
+
+def set_free(plugin: TaskPlugin) -> None:
+    """Have it attached to none, as if it had never been: its task was refused."""
+    vars(plugin).pop("_task", None)
 
 
 class CallLimiter(TaskPlugin):

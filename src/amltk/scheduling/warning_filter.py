@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self, get_args
 
 from typing_extensions import TypeVar, override
 
-from amltk.scheduling.around import Around, around
+from amltk.filtered_warnings import Action, WarningFilter
+from amltk.scheduling.around import Layer, around
 from amltk.scheduling.call import Call
-from amltk.scheduling.filtered_warnings import Action, WarningFilter
 from amltk.scheduling.task_plugin import TaskPlugin
 
 __all__ = ["WarningFilterPlugin"]
@@ -65,16 +67,16 @@ class WarningFilterPlugin(TaskPlugin):
         )
         vars(self).update(_wanted=wanted)
 
-    _made: ClassVar[Around[Any] | None] = None
+    _made: ClassVar[tuple[Callable[..., Any], Layer[Any]] | None] = None
 
     @override
     def pre_submit(self, call: Call[R], /) -> Call[R]:
         """Have the function called with the filter."""
         made = self._made
-        if made is None or made.function is not call.function:
-            made = around(call.function, self._wanted)
+        if made is None or made[0] is not call.function:
+            made = call.function, around(call.function, self._wanted)
             vars(self).update(_made=made)  # the next call is most likely of the same function
-        return call.with_function(made)
+        return call.with_function(made[1])
 
     @override
     def copy(self) -> Self:
@@ -111,8 +113,10 @@ def require_category(category: object) -> None:
 def require_line_number(lineno: object) -> None:
     if not isinstance(lineno, int) or isinstance(lineno, bool):
         raise TypeError(f"`lineno={lineno!r}` has to be a whole number.")
-    if lineno < 0:
-        raise ValueError(f"`lineno={lineno}` is no line of code: they are counted from 1.")
+    if not 0 <= lineno <= sys.maxsize:
+        raise ValueError(
+            f"`lineno={lineno}` is no line of code: they are counted from 1 to {sys.maxsize}."
+        )
 
 
 def require_yes_or_no(append: object) -> None:

@@ -3,7 +3,7 @@
 What is heard of are imports as the program writes them, with all that they import in turn. The
 way to do this is a finder in `sys.meta_path` that has the others find a module and comes in
 between it and its loader. Once it is there it stays: another thread may be going through that list,
-and would miss a finder if one were taken out.
+and would miss a finder if one were taken out. While nobody wants to hear of imports it finds nothing.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ class Imports(MetaPathFinder):
 
     Args:
         then: Called after each import, in the thread that imports.
+        is_wanted: Whether anybody wants to hear of one that begins now.
     """
 
-    def __init__(self, then: Callable[[], None]) -> None:
+    def __init__(self, then: Callable[[], None], is_wanted: Callable[[], bool]) -> None:
         self._then = then
+        self._is_wanted = is_wanted
         self._here = State()
 
     def watch(self) -> None:
@@ -43,8 +45,8 @@ class Imports(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /
     ) -> ModuleSpec | None:
         """Find the module as it would be found otherwise, and have its loader tell."""
-        if self._here.is_importing:
-            return None  # a part of what we are going to be told of
+        if self._here.is_importing or not self._is_wanted():
+            return None  # a part of what will be told of, or nobody's business
         self._here.is_importing = True
         try:
             spec = self._found_by_others(fullname, path, target)
@@ -82,7 +84,10 @@ class State(threading.local):
 
 
 class TellingLoader(Loader):
-    """Loads one module as its own loader does, and tells of it; the module keeps its own loader."""
+    """Loads one module as its own loader does, and tells of it; the module keeps its own loader.
+
+    Whatever else somebody asks of a loader, its own answers: for its source, for data beside it.
+    """
 
     def __init__(self, loader: Loader, tell: Callable[[Loader, ModuleType], None]) -> None:
         self._loader = loader
@@ -100,3 +105,8 @@ class TellingLoader(Loader):
             module.__spec__.loader = self._loader
         module.__loader__ = self._loader
         self._tell(self._loader, module)
+
+    def __getattr__(self, name: str) -> object:
+        own: object = object.__getattribute__(self, "_loader")  # a copy has none at first
+        found: object = getattr(own, name)
+        return found

@@ -131,7 +131,7 @@ class LimitsOfProcess:
         self._calls: list[Limiting] = []
         self._shared: dict[str, Throttle] = {}
         self._of_threads = ThrottlesOfThread()
-        self._imports = Imports(self._look_again)
+        self._imports = Imports(self._look_again, self._has_calls)
 
     def enter(self, call: Limiting) -> None:
         """A call begins, in this thread."""
@@ -163,6 +163,9 @@ class LimitsOfProcess:
                 self._calls.remove(call)
                 call.lift_what_is_shared()
         self._lock.release()
+
+    def _has_calls(self) -> bool:
+        return bool(self._calls)
 
     def _look_again(self) -> None:
         if self._calls:

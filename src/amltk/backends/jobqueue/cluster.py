@@ -83,6 +83,7 @@ class JobCluster:
         try:
             await scheduler.start()
         except Exception as error:
+            await scheduler.close()
             raise BackendUnavailableError(
                 f"Dask's scheduler cannot listen here: {error.__cause__ or error}. See what the recipe "
                 "says with `scheduler_options`, `interface`, `protocol` and `security`."
