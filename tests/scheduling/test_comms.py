@@ -720,6 +720,18 @@ def test_a_function_without_the_argument_is_refused(function: Callable[..., obje
         scheduler.task(count_to, plugins=plugin)
 
 
+def test_a_task_has_one_of_them() -> None:
+    """
+    A second one is refused, which is then free for another task.
+    """
+    scheduler = Scheduler.with_sequential()
+    first, other = Comm.Plugin(), Comm.Plugin()
+    with pytest.raises(PluginError, match=r"another one already.*Leave one of them out"):
+        scheduler.task(count_to, plugins=[first, other])
+    assert scheduler.tasks == []
+    scheduler.task(count_to, plugins=other)
+
+
 @pytest.mark.parametrize("function", [anything, second, partial(second, 1), partial(anything)])
 def test_a_function_may_take_it_in_any_way(function: Callable[..., object]) -> None:
     """

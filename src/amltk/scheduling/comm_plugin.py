@@ -66,8 +66,13 @@ class CommPlugin(TaskPlugin):
 
         Raises:
             PluginError: If the function takes no argument `comm`; if the plugin is attached to a
-                task already.
+                task already, or the task has another one.
         """
+        if any(isinstance(plugin, CommPlugin) for plugin in task.plugins):
+            raise PluginError(
+                f"{self!r} cannot be attached to {task!r}: there is another one already, and a call "
+                "is given one `comm`. Leave one of them out."
+            )
         position = position_of_comm(task.function)
         super().attach_task(task)
         self._position = position
