@@ -933,16 +933,24 @@ def test_a_call_that_cannot_reach_the_scheduler_says_so(elsewhere: Backend) -> N
     assert log.names == ["on_submitted", "comm-close", "on_done", "on_exception"]
 
 
-@pytest.mark.parametrize("place", [3, None, "", " "])
+@pytest.mark.parametrize("place", [3, None, "", " ", "a..b", "a" * 70, "x\0y", "\ud800"])
 def test_a_host_that_is_none_is_refused(place: Any) -> None:
     """
     When the plugin is made.
     """
-    with pytest.raises((TypeError, ValueError), match="host="):
+    with pytest.raises((TypeError, ValueError), match=r"host=.*machine"):
         Comm.Plugin(host=place)
     if place is not None:
-        with pytest.raises((TypeError, ValueError), match="listen="):
+        with pytest.raises((TypeError, ValueError), match=r"listen=.*machine"):
             Comm.Plugin(listen=place)
+
+
+@pytest.mark.parametrize("place", ["host.", "bücher.example", "::1", "fe80::1%eth0", "a" * 63])
+def test_a_host_may_have_any_name(place: str) -> None:
+    """
+    Whether there is such a machine is known only when somebody looks.
+    """
+    assert Comm.Plugin(place, listen=place).host == place
 
 
 # Runs.

@@ -46,7 +46,7 @@ class CommPlugin(TaskPlugin):
 
     Raises:
         TypeError: If one of these is no text.
-        ValueError: If it is empty.
+        ValueError: If it is empty, or can be the name of no machine.
     """
 
     name: ClassVar[str] = NAME
@@ -203,5 +203,12 @@ def position_of_comm(function: Callable[..., object]) -> int | None:
 def require_place(name: str, place: object) -> None:
     if not isinstance(place, str):
         raise TypeError(f"`{name}={place!r}` has to be the name or address of a machine.")
-    if not place.strip():
+    try:
+        encoded = place.strip().encode("idna")  # as it is looked up
+    except UnicodeError as error:
+        raise ValueError(
+            f"`{name}={place!r}` cannot name a machine: there have to be 1 to 63 letters, numbers "
+            "or hyphens between its dots."
+        ) from error
+    if not encoded or b"\0" in encoded:
         raise ValueError(f"`{name}={place!r}` names no machine.")
