@@ -773,6 +773,55 @@ def test_who_gives_a_comm_is_told_that_it_is_given_already(everywhere: Backend) 
     assert log == []
 
 
+class Holding(partial[R]):
+    """One that another `partial` does not take apart."""
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        partial(count_to, comm=Comm.NONE),
+        partial(anything, comm=1),
+        partial(Holding(second, comm=Comm.NONE), 1),
+    ],
+)
+def test_a_function_that_has_its_comm_is_refused(function: Callable[..., object]) -> None:
+    """
+    It would never get the one that it holds.
+    """
+    scheduler = Scheduler.with_sequential()
+    with pytest.raises(PluginError, match="argument `comm` already"):
+        scheduler.task(function, plugins=Comm.Plugin())
+    assert scheduler.tasks == []
+
+
+def with_comm_as_keyword(call: Call[R], _: int) -> Call[R]:
+    return call.with_kwargs(comm=Comm.NONE)
+
+
+def with_comm_in_function(call: Call[R], _: int) -> Call[R]:
+    return call.with_function(partial(call.function, comm=Comm.NONE))
+
+
+@pytest.mark.parametrize("change", [with_comm_as_keyword, with_comm_in_function])
+@pytest.mark.parametrize("retry_first", [True, False])
+def test_no_other_plugin_can_give_one_to_a_later_attempt(
+    change: Callable[[Call[Any], int], Call[Any]], retry_first: bool
+) -> None:
+    """
+    Wherever it stands: the attempt is not made, and the run is told why.
+    """
+    scheduler = Scheduler.with_threads(1)
+    plugins = [Retry(on=Boom, change=change), Comm.Plugin()]
+    task = scheduler.task(count_and_fail, plugins=plugins if retry_first else plugins[::-1])
+    log = Log(task)
+    scheduler.on_start(lambda: task(1))
+    state = scheduler.run(on_exception={Boom: "ignore", PluginError: "end"})
+    assert isinstance(state.exception, PluginError)
+    assert "argument `comm` already" in str(state.exception)
+    assert log.names == [*("on_submitted", "comm-message", "comm-close", "on_done", "on_exception")]
+
+
 # Who else speaks.
 
 
