@@ -51,6 +51,10 @@ def ask_and_tell(question: object, *, timeout: float | None = 20, comm: Comm = C
     return "it was answered"
 
 
+def is_answered_with(kind: type[object], comm: Comm = Comm.NONE) -> bool:
+    return isinstance(comm.request("?"), kind)
+
+
 def count_and_fail(n: int, comm: Comm = Comm.NONE) -> NoReturn:
     count_to(n, comm)
     raise Boom("in the end")

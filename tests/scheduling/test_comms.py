@@ -6,6 +6,7 @@ import asyncio
 import os
 import pickle
 import socket
+import sys
 import threading
 from asyncio import Future
 from collections import Counter
@@ -18,7 +19,7 @@ import pytest
 from typing_extensions import TypeVar, override
 
 from amltk import Scheduler, Task, TaskPlugin
-from amltk.backends import Processes, Sequential, Threads
+from amltk.backends import Processes, Sequential, Threads, abilities_of
 from amltk.backends.base import Backend
 from amltk.exceptions import (
     CommAnswerError,
@@ -63,6 +64,7 @@ from tests.scheduling.speakers import (
     fail_until,
     have_a_child_speak,
     hold_the_line,
+    is_answered_with,
     no_comm,
     only_by_position,
     say_nothing,
@@ -284,6 +286,23 @@ def test_an_answer_may_come_later(elsewhere: Backend) -> None:
     scheduler.on_start(lambda: task(4))
     scheduler.run()
     assert log.of("on_result") == [8]
+
+
+def test_an_answer_may_be_of_a_type_of_the_program(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    It is the very type that the call knows, also where that came to it by value.
+    """
+    if abilities_of(backend).functions not in {"any", "by value"}:
+        return
+    kind = type("OfAScript", (), {"__module__": "__main__"})
+    monkeypatch.setattr(sys.modules["__main__"], "OfAScript", kind, raising=False)
+    scheduler, task, log = speaking(backend, is_answered_with)
+    task.on("comm-request").add(lambda msg: msg.respond(kind()))
+    scheduler.on_start(lambda: task(kind))
+    scheduler.run()
+    assert log.of("on_result") == [True]
 
 
 def test_a_request_that_nobody_hears_is_an_error_at_once(everywhere: Backend) -> None:

@@ -162,7 +162,8 @@ class Talk:
             self._questions.pop(key, None)
             reply(kind, answer)
 
-        question = self._questions[key] = Question(answered)
+        by_value = self._attempt.abilities.functions == "by value"
+        question = self._questions[key] = Question(answered, by_value=by_value)
         try:
             data = unpack(content, f"a request of {self.identifier}")
         except NotPicklableError as error:
