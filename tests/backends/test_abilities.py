@@ -19,6 +19,7 @@ from subprocess import PIPE
 from types import ModuleType
 from typing import Any
 
+import loky
 import psutil
 import pytest
 
@@ -403,6 +404,7 @@ LISTED: Mapping[str, object] = {
     "`Airflow(...)`": Airflow("http://127.0.0.1:8080", "/calls", token="abc"),
     "`Sequential()`": Sequential(),
     "a `ProcessPoolExecutor`": Given(ProcessPoolExecutor()),
+    "an executor of loky": Given(loky.ProcessPoolExecutor()),
     "a `ThreadPoolExecutor`": Given(ThreadPoolExecutor()),
     "any other executor": Silent(),
 }

@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 
 from typing_extensions import TypeIs
 
-from amltk.backends.abilities import Abilities, SaysItsAbilities
+from amltk.backends.abilities import Abilities, Functions, SaysItsAbilities
 from amltk.backends.adapting import ON_A_CLUSTER_OF_OTHERS, is_of_a_client
 from amltk.backends.termination import ProcessPool, can_be_ended, closed
 from amltk.callbacks import name_of
@@ -75,7 +75,12 @@ def abilities_of_executor(executor: Executor) -> Abilities:
     if isinstance(executor, ThreadPoolExecutor):
         return Abilities(functions="any", overhead=2e-5)
     overhead = 1e-4 if isinstance(executor, ProcessPool) else None
-    return Abilities(stops_running=can_be_ended(executor), overhead=overhead)
+    functions: Functions = "by value" if is_of_loky(executor) else "by name"
+    return Abilities(stops_running=can_be_ended(executor), functions=functions, overhead=overhead)
+
+
+def is_of_loky(executor: Executor) -> bool:
+    return any(kind.__module__ == "loky.process_executor" for kind in type(executor).__mro__)
 
 
 def shut_down(executor: Executor) -> ExecutorShutdownError:
