@@ -176,6 +176,16 @@ def share_with_threads(n: int, comm: Comm = Comm.NONE) -> list[object]:
     return sorted(answers, key=str)
 
 
+def ask_in_two_threads(comm: Comm = Comm.NONE) -> list[object]:
+    answers: list[object] = []
+    slow = threading.Thread(target=lambda: answers.append(comm.request("slow", timeout=20)))
+    slow.start()
+    answers.append(comm.request("quick", timeout=20))
+    comm.send("the quick one was answered")
+    slow.join()
+    return answers
+
+
 def ask_in_a_thread(comm: Comm = Comm.NONE) -> str:
     error = in_thread(lambda: comm.request("?"))
     in_thread(lambda: comm.send("from a thread"))

@@ -53,6 +53,7 @@ from tests.scheduling.speakers import (
     ask_and_tell,
     ask_at,
     ask_in_a_thread,
+    ask_in_two_threads,
     ask_twice,
     close_and_wait,
     count_and_die,
@@ -856,6 +857,25 @@ def test_threads_can_share_it(elsewhere: Backend) -> None:
     for who in range(4):
         heard = [i for said, i in log.of("comm-message") if said == who]
         assert heard == list(range(50))
+
+
+def test_a_thread_does_not_wait_for_the_answer_of_another(elsewhere: Backend) -> None:
+    """
+    The quick one is asked while the slow one waits, and answered first.
+    """
+    scheduler, task, log = speaking(elsewhere, ask_in_two_threads)
+    asked: dict[str, Comm.Msg[str]] = {}
+
+    @task.on("comm-request")
+    def answer_the_quick_one(msg: Comm.Msg[str]) -> None:
+        asked[msg.data] = msg
+        if len(asked) == 2:
+            asked["quick"].respond("at once")
+
+    task.on("comm-message").add(lambda _: asked["slow"].respond("at last"))
+    scheduler.on_start(task)
+    scheduler.run()
+    assert log.of("on_result") == [["at once", "at last"]]
 
 
 def test_in_place_only_the_thread_of_the_call_can_ask() -> None:
