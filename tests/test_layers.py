@@ -20,7 +20,7 @@ LAYERS = (
     "backends",
     "airflow",
     "scheduling.lifecycle scheduling.call scheduling.task_events scheduling.from_config scheduling.comm_wire scheduling.by_manager",
-    "scheduling.around",
+    "scheduling.around scheduling.comm_replies",
     "scheduling.outcomes scheduling.on_cluster scheduling.run_options scheduling.interrupts scheduling.comm_msg scheduling.comm_peer",
     "scheduling.on_backend scheduling.attempts scheduling.open_backend scheduling.scheduler_events scheduling.waiting scheduling.feeding",
     "scheduling.services scheduling.elsewhere",

@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 import pytest
+from loky import ProcessPoolExecutor as LokysPool
 from loky import get_reusable_executor
 
 from amltk import Scheduler
@@ -45,6 +46,7 @@ from amltk.backends import (
     Threads,
     abilities_of,
 )
+from amltk.backends.jobqueue import JobQueue
 from amltk.backends.loading import RECIPES
 from amltk.exceptions import PluginError
 from amltk.scheduling import Comm, SequentialExecutor
@@ -95,38 +97,34 @@ def test_the_program_goes_on_while_a_call_is_computed(
     assert future.result() is abilities_of(backend).in_background
 
 
-@pytest.mark.parametrize("which", [0, 19], ids=["next", "last"])
 def test_a_call_that_waits_for_a_worker_can_be_cancelled(
     backend: Backend,
     executor: Executor,
     tmp_path: Path,
-    which: int,
-    request: pytest.FixtureRequest,
 ) -> None:
     """
-    `cancels_queued`: it is not computed, be it the next or the last.
+    `cancels_queued`: it is not computed, be it the next or the last. Where other machines hand calls
+    out, the next one may be with a worker before they hear that nobody wants it.
     """
     if not abilities_of(backend).in_background:
         assert not abilities_of(backend).cancels_queued  # nothing ever waits
         return
-    if which == 0 and isinstance(backend, OnSharedDask):
-        request.applymarker(RACES)
     with gates(tmp_path, N_WORKERS) as held_at:
         held = [executor.submit(wait_at, gate.path) for gate in held_at]
         for gate in held_at:
             gate.hold()
         queued = [executor.submit(touch, str(tmp_path / str(n))) for n in range(20)]
-        assert queued[which].cancel() is abilities_of(backend).cancels_queued
+        chosen = [19] if isinstance(backend, HANDED_OUT_ELSEWHERE) else [0, 19]
+        for n in chosen:
+            assert queued[n].cancel() is abilities_of(backend).cancels_queued
     wait(held)
     wait(queued)
-    assert (tmp_path / str(which)).exists() is not abilities_of(backend).cancels_queued
-    assert (tmp_path / "10").exists()
+    computed = {n for n in range(20) if (tmp_path / str(n)).exists()}
+    cancelled = set(chosen) if abilities_of(backend).cancels_queued else set[int]()
+    assert computed == {*range(20)} - cancelled
 
 
-RACES = pytest.mark.xfail(
-    reason="a worker that has been sent the call may be free before it hears that nobody wants it",
-    strict=False,
-)
+HANDED_OUT_ELSEWHERE = (OnSharedDask, Airflow, JobQueue)
 
 
 @contextmanager
@@ -468,6 +466,7 @@ LISTED: Mapping[str, Executor | Backend] = {
     "`Airflow(...)`": Airflow("http://127.0.0.1:8080", "/calls", token="abc"),
     "`Sequential()`": Sequential(),
     "a `ProcessPoolExecutor`": ProcessPoolExecutor(),
+    "an executor of loky": LokysPool(),
     "a `ThreadPoolExecutor`": ThreadPoolExecutor(),
     "any other executor": Silent(),
 }

@@ -51,6 +51,10 @@ def ask_and_tell(question: object, *, timeout: float | None = 20, comm: Comm = C
     return "it was answered"
 
 
+def is_answered_with(kind: type[object], comm: Comm = Comm.NONE) -> bool:
+    return isinstance(comm.request("?"), kind)
+
+
 def count_and_fail(n: int, comm: Comm = Comm.NONE) -> NoReturn:
     count_to(n, comm)
     raise Boom("in the end")
@@ -170,6 +174,16 @@ def share_with_threads(n: int, comm: Comm = Comm.NONE) -> list[object]:
     for thread in threads:
         thread.join()
     return sorted(answers, key=str)
+
+
+def ask_in_two_threads(comm: Comm = Comm.NONE) -> list[object]:
+    answers: list[object] = []
+    slow = threading.Thread(target=lambda: answers.append(comm.request("slow", timeout=20)))
+    slow.start()
+    answers.append(comm.request("quick", timeout=20))
+    comm.send("the quick one was answered")
+    slow.join()
+    return answers
 
 
 def ask_in_a_thread(comm: Comm = Comm.NONE) -> str:

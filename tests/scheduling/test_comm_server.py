@@ -10,7 +10,9 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from queue import SimpleQueue
 from types import FrameType
 from typing import Any
@@ -175,6 +177,61 @@ def test_an_answer_goes_to_who_asked(listening: Listening) -> None:
         thread.join()
 
 
+@contextmanager
+def asking(*asks: Callable[[], bytearray]) -> Generator[list[Future[bytearray]]]:
+    """A thread for each that asks something."""
+    with ThreadPoolExecutor(len(asks)) as pool:
+        yield [pool.submit(ask) for ask in asks]
+
+
+def test_threads_do_not_wait_for_the_answers_of_others(listening: Listening) -> None:
+    """
+    All are heard at once, and each gets its answer, or is told that its time is up, when that is so.
+    """
+    with met(listening) as peer:
+        asks = [partial(peer.ask, b"%d" % n, SOON) for n in range(5)]
+        with asking(*asks) as answers:
+            asked = [listening.next() for _ in asks]
+            with pytest.raises(CommTimeoutError, match=r"within 0\.01 seconds"):
+                peer.ask(b"now?", 0.01)
+            peer.send(b"in between")
+            assert [listening.next()[1] for _ in range(2)] == [REQUEST, MESSAGE]
+            for line, _, content in asked:
+                number, question = content[: NUMBER.size], content[NUMBER.size :]
+                line.say(frame(ANSWER, number, b"to " + question))
+                assert answers[int(question)].result(SOON) == b"to " + question
+
+
+def test_who_closes_lets_no_thread_wait(listening: Listening) -> None:
+    """
+    Each hears that it was closed here; what was sent has arrived.
+    """
+    peer = Peer(listening.invitation())
+    with asking(*[partial(peer.ask, b"?", SOON)] * 3) as answers:
+        assert [listening.next()[1] for _ in answers] == [REQUEST] * 3
+        peer.send(b"last words")
+        peer.close()
+        for answer in answers:
+            with pytest.raises(CommClosedError, match="This Comm was closed"):
+                answer.result(SOON)
+    assert [listening.next()[1] for _ in range(3)] == [MESSAGE, GOODBYE, ENDED]
+
+
+def test_a_scheduler_that_hangs_up_lets_no_thread_wait(listening: Listening) -> None:
+    """
+    Each hears that it does not listen any more, as does who asks later.
+    """
+    with met(listening) as peer:
+        with asking(*[partial(peer.ask, b"?", SOON)] * 3) as answers:
+            assert [listening.next()[1] for _ in answers] == [REQUEST] * 3
+            listening.server.hang_up(listening.talk)
+            for answer in answers:
+                with pytest.raises(CommClosedError, match="does not listen any more"):
+                    answer.result(SOON)
+        with pytest.raises(CommClosedError, match="does not listen any more"):
+            peer.ask(b"?", None)
+
+
 def test_what_nobody_waits_for_does_not_get_in_the_way(listening: Listening) -> None:
     """
     A call that has left a late answer unread is heard to its last word.
@@ -251,6 +308,41 @@ def test_who_talks_faster_than_is_heard_has_to_wait(listening: Listening) -> Non
 
 class Interrupted(Exception):
     """Raised in the middle of something."""
+
+
+def interrupt(*_: object) -> None:
+    raise Interrupted
+
+
+def test_a_thread_that_is_interrupted_leaves_the_others_their_answers(
+    listening: Listening,
+) -> None:
+    """
+    Whoever of them reads, and what is sent afterwards arrives.
+    """
+    before = signal.signal(signal.SIGALRM, interrupt)
+
+    def ask_and_interrupt() -> bytes:
+        listening.next()  # the first one has asked
+        with asking(partial(peer.ask, b"second", SOON)) as (answer,):
+            line, _, asked = listening.next()
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+            main_is_out.wait(SOON)
+            line.say(frame(ANSWER, asked[: NUMBER.size], b"yes"))
+            return bytes(answer.result(SOON))
+
+    main_is_out = threading.Event()
+    try:
+        with met(listening) as peer, ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(ask_and_interrupt)
+            with pytest.raises(Interrupted):
+                peer.ask(b"first", 3 * SOON)
+            main_is_out.set()
+            assert answer.result(SOON) == b"yes"
+            peer.send(b"and on")
+            assert listening.next()[1:] == (MESSAGE, b"and on")
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def interrupt_sending(_: int, frame: FrameType | None) -> None:

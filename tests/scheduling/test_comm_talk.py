@@ -368,6 +368,26 @@ def test_if_nobody_listens_nobody_answers() -> None:
     assert around.errors == []
 
 
+def test_who_takes_itself_off_may_answer_later() -> None:
+    """
+    It was asked, though nobody is registered any more when the request was heard.
+    """
+    asked: list[Comm.Msg[int]] = []
+    around = ByHand()
+    subscriber = around.task.on(Comm.REQUEST)
+
+    def once(msg: Comm.Msg[int]) -> None:
+        subscriber.remove(once)
+        asked.append(msg)
+
+    subscriber.add(once)
+    line = HandLine(around.talk())
+    line.asks(1)
+    assert line.said == []
+    asked[0].respond("late")
+    assert line.said == [(0, ANSWER, "late")]
+
+
 def explode(_: object) -> NoReturn:
     raise Boom("no idea")
 

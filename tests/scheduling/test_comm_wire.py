@@ -223,9 +223,28 @@ def test_types_of_a_script_travel_where_cloudpickle_is(monkeypatch: pytest.Monke
     assert import_module("cloudpickle").__name__ in sys.modules
     there = type("OfAScript", (), {"__module__": "__main__", "loss": 0.5})
     assert unpack(pack(there(), "it"), "it").loss == 0.5
+    monkeypatch.setitem(sys.modules, "ray.cloudpickle", sys.modules["cloudpickle"])
     monkeypatch.delitem(sys.modules, "cloudpickle")
+    by_that_of_ray = pack(there(), "it")  # which imports the other one here, since it is the same
+    for name in ("cloudpickle", "ray.cloudpickle"):
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(NotPicklableError, match="OfAScript"):
         pack(there(), "it")
+    assert unpack(by_that_of_ray, "it").loss == 0.5
+
+
+def test_types_of_a_script_travel_by_value_if_they_have_to() -> None:
+    """
+    Also if this process would find them by their name; what is of a module is found there.
+    """
+    assert unpack(pack(CannotBeShown, "it", by_value=True), "it") is CannotBeShown
+    there = type("OfAScript", (), {"__module__": "__main__"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["__main__"], "OfAScript", there, raising=False)
+        by_value, by_name = pack(there, "it", by_value=True), pack(there, "it")
+    assert unpack(by_value, "it").__name__ == "OfAScript"
+    with pytest.raises(NotPicklableError, match="Cannot unpickle it"):
+        unpack(by_name, "it")
 
 
 @pytest.mark.parametrize("value", [FailsWhenUnpickled(), LeavesWhenUnpickled()])

@@ -6,6 +6,7 @@ import asyncio
 import os
 import pickle
 import socket
+import sys
 import threading
 from asyncio import Future
 from collections import Counter
@@ -18,7 +19,7 @@ import pytest
 from typing_extensions import TypeVar, override
 
 from amltk import Scheduler, Task, TaskPlugin
-from amltk.backends import Processes, Sequential, Threads
+from amltk.backends import Processes, Sequential, Threads, abilities_of
 from amltk.backends.base import Backend
 from amltk.exceptions import (
     CommAnswerError,
@@ -52,6 +53,7 @@ from tests.scheduling.speakers import (
     ask_and_tell,
     ask_at,
     ask_in_a_thread,
+    ask_in_two_threads,
     ask_twice,
     close_and_wait,
     count_and_die,
@@ -63,6 +65,7 @@ from tests.scheduling.speakers import (
     fail_until,
     have_a_child_speak,
     hold_the_line,
+    is_answered_with,
     no_comm,
     only_by_position,
     say_nothing,
@@ -284,6 +287,23 @@ def test_an_answer_may_come_later(elsewhere: Backend) -> None:
     scheduler.on_start(lambda: task(4))
     scheduler.run()
     assert log.of("on_result") == [8]
+
+
+def test_an_answer_may_be_of_a_type_of_the_program(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    It is the very type that the call knows, also where that came to it by value.
+    """
+    if abilities_of(backend).functions not in {"any", "by value"}:
+        return
+    kind = type("OfAScript", (), {"__module__": "__main__"})
+    monkeypatch.setattr(sys.modules["__main__"], "OfAScript", kind, raising=False)
+    scheduler, task, log = speaking(backend, is_answered_with)
+    task.on("comm-request").add(lambda msg: msg.respond(kind()))
+    scheduler.on_start(lambda: task(kind))
+    scheduler.run()
+    assert log.of("on_result") == [True]
 
 
 def test_a_request_that_nobody_hears_is_an_error_at_once(everywhere: Backend) -> None:
@@ -720,6 +740,18 @@ def test_a_function_without_the_argument_is_refused(function: Callable[..., obje
         scheduler.task(count_to, plugins=plugin)
 
 
+def test_a_task_has_one_of_them() -> None:
+    """
+    A second one is refused, which is then free for another task.
+    """
+    scheduler = Scheduler.with_sequential()
+    first, other = Comm.Plugin(), Comm.Plugin()
+    with pytest.raises(PluginError, match=r"another one already.*Leave one of them out"):
+        scheduler.task(count_to, plugins=[first, other])
+    assert scheduler.tasks == []
+    scheduler.task(count_to, plugins=other)
+
+
 @pytest.mark.parametrize("function", [anything, second, partial(second, 1), partial(anything)])
 def test_a_function_may_take_it_in_any_way(function: Callable[..., object]) -> None:
     """
@@ -761,6 +793,55 @@ def test_who_gives_a_comm_is_told_that_it_is_given_already(everywhere: Backend) 
     assert log == []
 
 
+class Holding(partial[R]):
+    """One that another `partial` does not take apart."""
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        partial(count_to, comm=Comm.NONE),
+        partial(anything, comm=1),
+        partial(Holding(second, comm=Comm.NONE), 1),
+    ],
+)
+def test_a_function_that_has_its_comm_is_refused(function: Callable[..., object]) -> None:
+    """
+    It would never get the one that it holds.
+    """
+    scheduler = Scheduler.with_sequential()
+    with pytest.raises(PluginError, match="argument `comm` already"):
+        scheduler.task(function, plugins=Comm.Plugin())
+    assert scheduler.tasks == []
+
+
+def with_comm_as_keyword(call: Call[R], _: int) -> Call[R]:
+    return call.with_kwargs(comm=Comm.NONE)
+
+
+def with_comm_in_function(call: Call[R], _: int) -> Call[R]:
+    return call.with_function(partial(call.function, comm=Comm.NONE))
+
+
+@pytest.mark.parametrize("change", [with_comm_as_keyword, with_comm_in_function])
+@pytest.mark.parametrize("retry_first", [True, False])
+def test_no_other_plugin_can_give_one_to_a_later_attempt(
+    change: Callable[[Call[Any], int], Call[Any]], retry_first: bool
+) -> None:
+    """
+    Wherever it stands: the attempt is not made, and the run is told why.
+    """
+    scheduler = Scheduler.with_threads(1)
+    plugins = [Retry(on=Boom, change=change), Comm.Plugin()]
+    task = scheduler.task(count_and_fail, plugins=plugins if retry_first else plugins[::-1])
+    log = Log(task)
+    scheduler.on_start(lambda: task(1))
+    state = scheduler.run(on_exception={Boom: "ignore", PluginError: "end"})
+    assert isinstance(state.exception, PluginError)
+    assert "argument `comm` already" in str(state.exception)
+    assert log.names == [*("on_submitted", "comm-message", "comm-close", "on_done", "on_exception")]
+
+
 # Who else speaks.
 
 
@@ -776,6 +857,25 @@ def test_threads_can_share_it(elsewhere: Backend) -> None:
     for who in range(4):
         heard = [i for said, i in log.of("comm-message") if said == who]
         assert heard == list(range(50))
+
+
+def test_a_thread_does_not_wait_for_the_answer_of_another(elsewhere: Backend) -> None:
+    """
+    The quick one is asked while the slow one waits, and answered first.
+    """
+    scheduler, task, log = speaking(elsewhere, ask_in_two_threads)
+    asked: dict[str, Comm.Msg[str]] = {}
+
+    @task.on("comm-request")
+    def answer_the_quick_one(msg: Comm.Msg[str]) -> None:
+        asked[msg.data] = msg
+        if len(asked) == 2:
+            asked["quick"].respond("at once")
+
+    task.on("comm-message").add(lambda _: asked["slow"].respond("at last"))
+    scheduler.on_start(task)
+    scheduler.run()
+    assert log.of("on_result") == [["at once", "at last"]]
 
 
 def test_in_place_only_the_thread_of_the_call_can_ask() -> None:
@@ -921,16 +1021,24 @@ def test_a_call_that_cannot_reach_the_scheduler_says_so(elsewhere: Backend) -> N
     assert log.names == ["on_submitted", "comm-close", "on_done", "on_exception"]
 
 
-@pytest.mark.parametrize("place", [3, None, "", " "])
+@pytest.mark.parametrize("place", [3, None, "", " ", "a..b", "a" * 70, "x\0y", "\ud800"])
 def test_a_host_that_is_none_is_refused(place: Any) -> None:
     """
     When the plugin is made.
     """
-    with pytest.raises((TypeError, ValueError), match="host="):
+    with pytest.raises((TypeError, ValueError), match=r"host=.*machine"):
         Comm.Plugin(host=place)
     if place is not None:
-        with pytest.raises((TypeError, ValueError), match="listen="):
+        with pytest.raises((TypeError, ValueError), match=r"listen=.*machine"):
             Comm.Plugin(listen=place)
+
+
+@pytest.mark.parametrize("place", ["host.", "bücher.example", "::1", "fe80::1%eth0", "a" * 63])
+def test_a_host_may_have_any_name(place: str) -> None:
+    """
+    Whether there is such a machine is known only when somebody looks.
+    """
+    assert Comm.Plugin(place, listen=place).host == place
 
 
 # Runs.

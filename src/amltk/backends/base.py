@@ -109,10 +109,17 @@ def abilities_of_executor(executor: Executor) -> Abilities:
         return ON_A_CLUSTER_OF_OTHERS
     if isinstance(executor, ThreadPoolExecutor):
         return Abilities(functions="any", overhead=2e-5)
-    if isinstance(executor, ProcessPool):
-        # Calls that such a pool has fetched ahead count as running before a worker has them.
-        return Abilities(cancels_queued=False, stops_running=True, overhead=1e-4)
-    return Abilities(stops_running=can_be_ended(executor))
+    is_pool = isinstance(executor, ProcessPool)
+    return Abilities(
+        cancels_queued=not is_pool,  # what such a pool has fetched ahead counts as running
+        stops_running=can_be_ended(executor),
+        functions="by value" if is_of_loky(executor) else "by name",
+        overhead=1e-4 if is_pool else None,
+    )
+
+
+def is_of_loky(executor: Executor) -> bool:
+    return any(kind.__module__ == "loky.process_executor" for kind in type(executor).__mro__)
 
 
 def shut_down(executor: Executor) -> ExecutorShutdownError:

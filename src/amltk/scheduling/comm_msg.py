@@ -24,12 +24,14 @@ class Question:
 
     Args:
         reply: Brings the call an answer, or why there is none: the kind of frame, and its content.
+        by_value: Whether the call knows the types of the program only by value.
     """
 
-    __slots__ = ("_reply", "is_open", "is_over")
+    __slots__ = ("_by_value", "_reply", "is_open", "is_over")
 
-    def __init__(self, reply: Callable[[int, bytes], None]) -> None:
+    def __init__(self, reply: Callable[[int, bytes], None], *, by_value: bool = False) -> None:
         self._reply = reply
+        self._by_value = by_value
         self.is_open: bool = True
         """Whether there was no answer yet."""
         self.is_over: bool = False
@@ -42,7 +44,8 @@ class Question:
             NotPicklableError: If that cannot be pickled; the call is told so, too.
         """
         try:
-            content = pack(value, f"an answer, a {type(value).__qualname__}")
+            what = f"an answer, a {type(value).__qualname__}"
+            content = pack(value, what, by_value=self._by_value)
         except NotPicklableError as error:
             self.fail(error)
             raise

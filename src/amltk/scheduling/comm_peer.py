@@ -9,9 +9,9 @@ import threading
 import time
 from contextlib import ExitStack, suppress
 from itertools import count
-from typing import overload
 
 from amltk.exceptions import CommClosedError, CommTimeoutError
+from amltk.scheduling.comm_replies import LONGEST, Replies, seconds_left
 from amltk.scheduling.comm_wire import (
     ANSWER,
     FAILURE,
@@ -37,9 +37,6 @@ CONNECTING = 30.0
 LEAVING = 5.0
 """Seconds that answers which nobody waits for any more may take to arrive, when a call leaves."""
 
-LONGEST = 86400.0
-"""Seconds to wait at a time: the system cannot count for ever."""
-
 AT_ONCE = 1 << 16
 """Bytes that are read at a time."""
 
@@ -47,6 +44,8 @@ GONE = (
     "The scheduler does not listen any more: its run is over, or it has given up this call. "
     "Nothing can be sent to it."
 )
+
+CLOSED = "This Comm was closed, and nothing can be said any more."
 
 
 class Peer:
@@ -65,11 +64,11 @@ class Peer:
     def __init__(self, invitation: Invitation) -> None:
         self._frames = Frames()
         self._numbers = count()
-        self._unanswered = 0  # requests whose answers may still come, though nobody waits for them
+        self._replies = Replies(self._is_there, self._read)
         self._open = True
+        self._why_over = GONE
         self._process = os.getpid()
         self._writing = threading.Lock()
-        self._asking = threading.Lock()
         self._socket = connected(invitation)
         with ExitStack() as undo:
             undo.callback(self._socket.close)
@@ -87,12 +86,12 @@ class Peer:
         Raises:
             CommClosedError: If the scheduler has closed the connection.
         """
-        if self._unanswered:
-            self._read_what_is_there()
+        if self._replies.n_unanswered:
+            self._replies.wait(None, time.monotonic())
         self._write(frame(MESSAGE, content))
 
     def ask(self, content: bytes, timeout: float | None) -> bytearray:
-        """Send a request and wait for the answer; one at a time.
+        """Send a request and wait for the answer, however long others wait for theirs.
 
         Args:
             content: The request.
@@ -101,37 +100,36 @@ class Peer:
         Raises:
             CommTimeoutError: If no answer came in time.
             CommNotAnsweredError: If nobody is going to answer.
-            CommClosedError: If the scheduler has closed the connection, or does so meanwhile.
+            CommClosedError: If the connection is closed, here or there, or becomes so meanwhile.
             NotPicklableError: If the request cannot be unpickled there, or the answer be pickled.
         """
         until = None if timeout is None else time.monotonic() + timeout
-        if not self._asking.acquire(timeout=-1 if timeout is None else min(timeout, LONGEST)):
-            raise not_in_time(timeout)
-        try:
-            number = NUMBER.pack(next(self._numbers))
-            self._write(frame(REQUEST, number, content))
-            self._unanswered += 1
-            while True:
-                left = seconds_left(until)
-                for kind, answer in self._receive(left):
-                    self._unanswered -= 1
-                    if bytes(answer[: NUMBER.size]) == number:
-                        return understood(kind, answer[NUMBER.size :])
-                if left == 0:
-                    raise not_in_time(timeout)
-        finally:
-            self._asking.release()
+        number = NUMBER.pack(next(self._numbers))
+        self._replies.expect(number)
+        self._write(frame(REQUEST, number, content))
+        reply = self._replies.wait(number, until)
+        if reply is None:
+            raise CommTimeoutError(f"The request was not answered within {timeout} seconds.")
+        return understood(*reply)
 
     def close(self) -> None:
-        """Say goodbye: nothing more is going to be sent. Does nothing if that was said."""
+        """Say goodbye: nothing more is going to be sent. Does nothing if that was said.
+
+        Threads that wait for answers do not get them any more.
+        """
         if not self._open:
             return
-        with suppress(OSError):  # then there is nobody to say it to
-            self._write(frame(GOODBYE))
-            if self._unanswered:
-                # A connection that is closed with something unread in it takes back what it sent.
+        self._why_over = CLOSED
+        try:
+            self._write(frame(GOODBYE), is_last=True)
+        except OSError:  # there is nobody to say it to, or somebody else has just said it
+            return
+        try:
+            # A connection that is closed with something unread in it takes back what it sent.
+            if self._replies.n_unanswered:
                 self._wait_for_the_end()
-        self._end()
+        finally:
+            self._end()
 
     def _introduce(self, invitation: Invitation) -> None:
         approach = Approach(invitation, os.urandom(NONCE))
@@ -149,58 +147,56 @@ class Peer:
     def _next_frame(self, until: float) -> Frame:
         while left := seconds_left(until):
             try:
-                received = self._receive(left)
+                received = self._read() if self._is_there(left) else []
             except CommClosedError as error:
                 raise NotWelcomeError("it closed the connection") from error
             if received:
                 return received[0]
         raise NotWelcomeError(f"it said nothing for {CONNECTING:.0f} seconds")
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, *, is_last: bool = False) -> None:
         with self._writing:
             if not self._open:
-                raise CommClosedError(GONE)
+                raise CommClosedError(self._why_over)
             try:
                 self._socket.sendall(data)
             except OSError as error:
                 self._end()
-                raise CommClosedError(GONE) from error
+                raise CommClosedError(self._why_over) from error
             except BaseException:  # it was interrupted: half a frame may have been sent
                 self._end()
                 raise
+            if is_last:
+                self._open = False
 
-    def _receive(self, seconds: float | None) -> list[Frame]:
-        """What has arrived within so many seconds; nothing, if nothing has."""
+    def _is_there(self, seconds: float | None) -> bool:
+        """Whether there is something to read, or the end, within so many seconds."""
+        poll = select.poll()
         try:
-            poll = select.poll()
             poll.register(self._socket, select.POLLIN)
-            if not poll.poll(None if seconds is None else min(seconds, LONGEST) * 1000):
-                return []
+        except ValueError:  # it was closed here
+            return True
+        return bool(poll.poll(None if seconds is None else min(seconds, LONGEST) * 1000))
+
+    def _read(self) -> list[Frame]:
+        try:
             data = self._socket.recv(AT_ONCE)
-        except (OSError, ValueError) as error:  # it is closed, here or there
-            raise CommClosedError(GONE) from error
+        except OSError as error:  # it is closed, here or there
+            raise CommClosedError(self._why_over) from error
         if not data:
-            raise CommClosedError(GONE)
+            raise CommClosedError(self._why_over)
         return self._frames.feed(data)
 
-    def _read_what_is_there(self) -> None:
-        if self._asking.acquire(blocking=False):  # or else somebody else is reading
-            try:
-                for _ in self._receive(0):
-                    self._unanswered -= 1
-            finally:
-                self._asking.release()
-
     def _wait_for_the_end(self) -> None:
-        self._socket.shutdown(socket.SHUT_WR)
-        until = time.monotonic() + LEAVING
-        while left := seconds_left(until):
-            self._receive(left)
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+            self._replies.wait(None, time.monotonic() + LEAVING)
 
     def _end(self) -> None:
         self._open = False
         with suppress(OSError):  # it is not connected any more
-            self._socket.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits for an answer
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads
+        self._replies.end(self._why_over)
         self._socket.close()
 
 
@@ -235,19 +231,6 @@ def stay_alive(connection: socket.socket) -> None:
 
 def where(invitation: Invitation) -> str:
     return f"{invitation.host}:{invitation.port}"
-
-
-@overload
-def seconds_left(until: float) -> float: ...
-@overload
-def seconds_left(until: float | None) -> float | None: ...
-def seconds_left(until: float | None) -> float | None:
-    """Seconds until then on the monotonic clock, 0 if it is past; `None` for no end."""
-    return None if until is None else max(0.0, until - time.monotonic())
-
-
-def not_in_time(timeout: float | None) -> CommTimeoutError:
-    return CommTimeoutError(f"The request was not answered within {timeout} seconds.")
 
 
 def understood(kind: int, answer: bytearray) -> bytearray:

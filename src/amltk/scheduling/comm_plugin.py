@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Generic, Self
 
 from typing_extensions import TypeVar, override
@@ -46,7 +47,7 @@ class CommPlugin(TaskPlugin):
 
     Raises:
         TypeError: If one of these is no text.
-        ValueError: If it is empty.
+        ValueError: If it is empty, or can be the name of no machine.
     """
 
     name: ClassVar[str] = NAME
@@ -65,9 +66,16 @@ class CommPlugin(TaskPlugin):
         """Declare the events.
 
         Raises:
-            PluginError: If the function takes no argument `comm`; if the plugin is attached to a
-                task already.
+            PluginError: If the function takes no argument `comm`, or has one already; if the
+                plugin is attached to a task already, or the task has another one.
         """
+        if any(isinstance(plugin, CommPlugin) for plugin in task.plugins):
+            raise PluginError(
+                f"{self!r} cannot be attached to {task!r}: there is another one already, and a call "
+                "is given one `comm`. Leave one of them out."
+            )
+        if holds_comm(task.function):
+            raise given_already(task.function)
         position = position_of_comm(task.function)
         super().attach_task(task)
         self._position = position
@@ -81,11 +89,8 @@ class CommPlugin(TaskPlugin):
             PluginError: If it has an argument `comm` already.
         """
         is_by_position = self._position is not None and len(call.args) > self._position
-        if NAME in call.kwargs or is_by_position:
-            raise PluginError(
-                f"{call!r} has an argument `comm` already, and that is what Comm.Plugin gives it. "
-                "Leave it out of the call."
-            )
+        if is_by_position or is_by_name(call):
+            raise given_already(call)
         return call
 
     @override
@@ -93,7 +98,8 @@ class CommPlugin(TaskPlugin):
         """Give the attempt its `Comm`.
 
         Raises:
-            PluginError: If calls cannot talk where it is computed; if one cannot listen to them.
+            PluginError: If calls cannot talk where it is computed; if one cannot listen to them; if
+                a plugin has given it an argument `comm` since it was let through.
         """
         if not attempt.abilities.messages:
             raise PluginError(
@@ -101,6 +107,8 @@ class CommPlugin(TaskPlugin):
                 "the scheduler while they are computed. Have the task computed somewhere else, or "
                 "without Comm.Plugin; `docs/backends.md` says which backends have messages."
             )
+        if is_by_name(attempt.call):
+            raise given_already(attempt.call)
         key = (self.host, self.listen)
         board = attempt.run.services.get(Board, key, lambda: self._board(attempt))
         talk = board.open(attempt, self._told)
@@ -171,6 +179,25 @@ class Speaking(Generic[R_co]):
         return f"<{name_of(self._function)}() with a Comm>"
 
 
+def is_by_name(call: Call[Any]) -> bool:
+    """Whether a call has its own argument `comm`, as a keyword."""
+    return NAME in call.kwargs or holds_comm(call.function)
+
+
+def holds_comm(function: Callable[..., object]) -> bool:
+    """Whether a function is a `partial` with an argument `comm`, which would be overridden."""
+    return isinstance(function, partial) and (
+        NAME in function.keywords or holds_comm(function.func)
+    )
+
+
+def given_already(what: object) -> PluginError:
+    return PluginError(
+        f"{what!r} has an argument `comm` already, and that is what Comm.Plugin gives it. Leave it "
+        "out."
+    )
+
+
 def position_of_comm(function: Callable[..., object]) -> int | None:
     """Where the argument `comm` stands; `None` if it is given by name alone.
 
@@ -198,5 +225,12 @@ def position_of_comm(function: Callable[..., object]) -> int | None:
 def require_place(name: str, place: object) -> None:
     if not isinstance(place, str):
         raise TypeError(f"`{name}={place!r}` has to be the name or address of a machine.")
-    if not place.strip():
+    try:
+        encoded = place.strip().encode("idna")  # as it is looked up
+    except UnicodeError as error:
+        raise ValueError(
+            f"`{name}={place!r}` cannot name a machine: there have to be 1 to 63 letters, numbers "
+            "or hyphens between its dots."
+        ) from error
+    if not encoded or b"\0" in encoded:
         raise ValueError(f"`{name}={place!r}` names no machine.")

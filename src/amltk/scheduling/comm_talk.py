@@ -13,14 +13,14 @@ When it is over, `comm-close` is emitted, and the outcome of the attempt is let 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from amltk.backends.payload import said
 from amltk.callbacks import INTERRUPTS
-from amltk.events import Subscriber
+from amltk.events import Registration, Subscriber
 from amltk.exceptions import CommNotAnsweredError, NotPicklableError
 from amltk.scheduling.comm_msg import Msg, Question
 from amltk.scheduling.comm_wire import GOODBYE, MESSAGE, NUMBER, REQUEST, frame, unpack
@@ -162,7 +162,8 @@ class Talk:
             self._questions.pop(key, None)
             reply(kind, answer)
 
-        question = self._questions[key] = Question(answered)
+        by_value = self._attempt.abilities.functions == "by value"
+        question = self._questions[key] = Question(answered, by_value=by_value)
         try:
             data = unpack(content, f"a request of {self.identifier}")
         except NotPicklableError as error:
@@ -255,7 +256,8 @@ class Talk:
     def _ask(self, msg: Msg[Any]) -> str | None:
         """Tell everybody of a request; returns why nobody is going to answer it, if that is so."""
         subscriber = self._told.request
-        calls_before = n_calls(subscriber)
+        asked = subscriber.registrations  # also those that take themselves off meanwhile
+        calls_before = n_calls(asked)
         failure: BaseException | None = None
         try:
             subscriber.emit(msg)
@@ -266,7 +268,7 @@ class Talk:
             return "the run is interrupted"
         if failure is not None:
             return f"the callback that was asked raised {said(failure)}"
-        if n_calls(subscriber) == calls_before:
+        if n_calls(asked) == calls_before:
             return "no callback of `comm-request` was called"
         if self.is_in_place:
             return "the callbacks returned, and nothing else happens before this call has ended"
@@ -275,5 +277,5 @@ class Talk:
         return None
 
 
-def n_calls(subscriber: Subscriber[[Msg[Any]]]) -> int:
-    return sum(registration.n_calls for registration in subscriber.registrations)
+def n_calls(registrations: Iterable[Registration]) -> int:
+    return sum(registration.n_calls for registration in registrations)

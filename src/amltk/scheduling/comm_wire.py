@@ -198,16 +198,25 @@ class Approach:
 # What is said.
 
 
-def pack(value: object, what: str) -> bytes:
+CLOUDPICKLES = ("cloudpickle", "ray.cloudpickle")
+"""Where there may be one; Ray has its own."""
+
+
+def pack(value: object, what: str, *, by_value: bool = False) -> bytes:
     """Pickle something that is to be said.
 
     Args:
         value: What to pickle.
         what: What it is, for the error.
+        by_value: Whether types of the program are to travel with it. Otherwise they do only if
+            they have no name by which they could be found.
 
     Raises:
         NotPicklableError: If that cannot be done.
     """
+    packed = packed_by_value(value) if by_value else None
+    if packed is not None:
+        return packed
     try:
         return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     except BaseException as error:
@@ -220,13 +229,13 @@ def pack(value: object, what: str) -> bytes:
 def packed_by_value(value: object) -> bytes | None:
     """What cloudpickle makes of it, if somebody has loaded that.
 
-    Where the call itself came by cloudpickle, this process knows the types of a script only by it.
+    Where the call itself came by cloudpickle, its process knows the types of a script only by it.
     """
-    cloudpickle = sys.modules.get("cloudpickle")
-    if cloudpickle is None:
+    loaded = [sys.modules[name] for name in CLOUDPICKLES if name in sys.modules]
+    if not loaded:
         return None
     try:
-        packed: bytes = cloudpickle.dumps(value)
+        packed: bytes = loaded[0].dumps(value)
     except BaseException:  # noqa: BLE001 - what pickle said of it is clearer
         return None
     return packed

@@ -14,7 +14,7 @@ from amltk.events import Event
 from amltk.exceptions import CommClosedError, CommNotAnsweredError
 from amltk.scheduling import comm_msg, comm_plugin
 from amltk.scheduling.comm_in_place import InPlace
-from amltk.scheduling.comm_peer import Peer
+from amltk.scheduling.comm_peer import CLOSED, Peer
 from amltk.scheduling.comm_wire import Invitation, pack, unpack
 
 __all__ = ["Comm"]
@@ -132,7 +132,7 @@ class Comm:
 
     def _line(self) -> Peer | InPlace | None:
         if not self._is_open:
-            raise CommClosedError("This Comm was closed, and nothing can be said any more.")
+            raise CommClosedError(CLOSED)
         for line in self._lines:
             if line.is_here:
                 return line
