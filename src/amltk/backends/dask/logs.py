@@ -44,8 +44,9 @@ def printing(logger: logging.Logger) -> list[logging.Handler]:
 
 def is_console(handler: logging.Handler) -> bool:
     """Whether it is one that a program prints with, such as that of `logging.basicConfig`."""
-    consoles = {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}
-    return isinstance(handler, logging.StreamHandler) and handler.stream in consoles
+    stream: object = getattr(handler, "stream", None)
+    consoles = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    return stream is not None and any(stream is one for one in consoles)
 
 
 def is_of_dask(record: logging.LogRecord) -> bool:
