@@ -49,6 +49,7 @@ LOOP = {
         "backends.jobqueue.commands",
         "backends.jobqueue.desk",
         "backends.jobqueue.keeper",
+        "backends.jobqueue.patient_scheduler",
     )
 }
 """The run has an event loop; others start one, look whether there is one, or name its future.
