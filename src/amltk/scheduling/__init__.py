@@ -1,11 +1,12 @@
 """Running work, and telling people what comes of it."""
 
+from typing import TYPE_CHECKING
+
+from amltk.backends.lazily import looked_up
 from amltk.backends.sequential import SequentialExecutor
 from amltk.scheduling.call import Call, CallFuture
-from amltk.scheduling.comms import Comm
 from amltk.scheduling.feeding import Feed
 from amltk.scheduling.lifecycle import ExitCode, ExitState
-from amltk.scheduling.retry import Retry, exponential
 from amltk.scheduling.scheduler import Scheduler
 from amltk.scheduling.task import Task
 from amltk.scheduling.task_events import (
@@ -16,7 +17,21 @@ from amltk.scheduling.task_events import (
     SubmittedEvent,
 )
 from amltk.scheduling.task_plugin import CallLimiter, TaskPlugin
-from amltk.scheduling.warning_filter import WarningFilterPlugin
+
+if TYPE_CHECKING:
+    from amltk.scheduling.comms import Comm
+    from amltk.scheduling.retry import Retry, exponential
+    from amltk.scheduling.warning_filter import WarningFilterPlugin
+else:
+    __getattr__ = looked_up(
+        __name__,
+        {
+            "Comm": f"{__name__}.comms",
+            "Retry": f"{__name__}.retry",
+            "WarningFilterPlugin": f"{__name__}.warning_filter",
+            "exponential": f"{__name__}.retry",
+        },
+    )
 
 __all__ = [
     "Call",
@@ -39,3 +54,7 @@ __all__ = [
     "WarningFilterPlugin",
     "exponential",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any, Generic, Literal, Protocol, TypeAlias, overload
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, get_args, overload
 
 from typing_extensions import ParamSpec, TypeVar
 
-from amltk.backends.jobqueue import LSF, OAR, PBS, SGE, HTCondor, JobQueue, Moab, Slurm
+if TYPE_CHECKING:
+    from amltk.backends.jobqueue import LSF, OAR, PBS, SGE, HTCondor, JobQueue, Moab, Slurm
 
-__all__ = ["BY_MANAGER", "ByManager", "ForManager", "Manager", "by_manager"]
+__all__ = ["ByManager", "ForManager", "Manager", "by_manager"]
 
 P1 = ParamSpec("P1")
 P2 = ParamSpec("P2")
@@ -25,17 +27,6 @@ T_co = TypeVar("T_co", covariant=True)
 
 Manager: TypeAlias = Literal["slurm", "pbs", "sge", "lsf", "moab", "htcondor", "oar"]
 """The cluster managers, as dask-jobqueue's configuration calls them."""
-
-BY_MANAGER: Mapping[Manager, Callable[..., JobQueue]] = {
-    "slurm": Slurm,
-    "pbs": PBS,
-    "sge": SGE,
-    "lsf": LSF,
-    "moab": Moab,
-    "htcondor": HTCondor,
-    "oar": OAR,
-}
-"""Their recipes."""
 
 
 class ForManager(Protocol[T_co, P1, P2, P3, P4, P5, P6, P7]):
@@ -62,7 +53,13 @@ class ForManager(Protocol[T_co, P1, P2, P3, P4, P5, P6, P7]):
 class ByManager(Generic[P1, P2, P3, P4, P5, P6, P7]):
     """A `classmethod` that is called with the name of a manager, and what its recipe is made of."""
 
-    def __init__(self, create: Callable[[type[Any], JobQueue], Any], /) -> None:
+    def __init__(
+        self,
+        recipes: Mapping[str, Callable[..., JobQueue]],
+        create: Callable[[type[Any], JobQueue], Any],
+        /,
+    ) -> None:
+        self._recipes: Mapping[str, Callable[..., JobQueue]] = recipes
         self._create: Callable[[type[Any], JobQueue], Any] = create
         self.__doc__: str | None = create.__doc__
 
@@ -72,7 +69,7 @@ class ByManager(Generic[P1, P2, P3, P4, P5, P6, P7]):
         """Bind to the class to make an instance of."""
 
         def bound(name: str, /, *args: Any, **kwargs: Any) -> T:
-            created: T = self._create(owner, recipe_for(name)(*args, **kwargs))
+            created: T = self._create(owner, recipe_for(name, self._recipes)(*args, **kwargs))
             return created
 
         functools.update_wrapper(bound, self._create)
@@ -81,34 +78,32 @@ class ByManager(Generic[P1, P2, P3, P4, P5, P6, P7]):
         return for_any_manager
 
 
-def by_manager(
-    _slurm: Callable[P1, Slurm],
-    _pbs: Callable[P2, PBS],
-    _sge: Callable[P3, SGE],
-    _lsf: Callable[P4, LSF],
-    _moab: Callable[P5, Moab],
-    _htcondor: Callable[P6, HTCondor],
-    _oar: Callable[P7, OAR],
+def by_manager(  # noqa: PLR0913, PLR0917 - there are as many managers
+    slurm: Callable[P1, Slurm],
+    pbs: Callable[P2, PBS],
+    sge: Callable[P3, SGE],
+    lsf: Callable[P4, LSF],
+    moab: Callable[P5, Moab],
+    htcondor: Callable[P6, HTCondor],
+    oar: Callable[P7, OAR],
     /,
 ) -> Callable[[Callable[[type[T], JobQueue], T]], ByManager[P1, P2, P3, P4, P5, P6, P7]]:
-    """Have a function of a class and a recipe called with a name and the fields of that recipe.
-
-    The recipes are passed for their signatures, which a type checker takes from here.
-    """
-    return ByManager
+    """Have a function of a class and a recipe called with a name and the fields of that recipe."""
+    recipes: tuple[Callable[..., JobQueue], ...] = (slurm, pbs, sge, lsf, moab, htcondor, oar)
+    return partial(ByManager, dict(zip(get_args(Manager), recipes, strict=True)))
 
 
-def recipe_for(name: str) -> Callable[..., JobQueue]:
+def recipe_for(
+    name: str, recipes: Mapping[str, Callable[..., JobQueue]]
+) -> Callable[..., JobQueue]:
     """The recipe of a manager.
 
     Raises:
         ValueError: If there is none of that name.
     """
-    for known, recipe in BY_MANAGER.items():
+    for known, recipe in recipes.items():
         if known == name:
             return recipe
-    close = get_close_matches(f"{name}", BY_MANAGER, n=1)
+    close = get_close_matches(f"{name}", recipes, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise ValueError(
-        f"{name!r} is no cluster manager that is known: {', '.join(BY_MANAGER)}.{hint}"
-    )
+    raise ValueError(f"{name!r} is no cluster manager that is known: {', '.join(recipes)}.{hint}")

@@ -6,19 +6,26 @@ Each `with_...` takes what the recipe of that name takes, and is documented ther
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from typing_extensions import TypeVar, override
 
-from amltk.backends.airflow import Airflow
 from amltk.backends.base import Backend, backend_for
-from amltk.backends.dask import Dask
+from amltk.backends.lazily import Later
 from amltk.backends.local import Processes, Threads
-from amltk.backends.loky import Loky
-from amltk.backends.ray import Ray
 from amltk.backends.sequential import Sequential
 from amltk.scheduling.from_config import from_config
 from amltk.scheduling.on_cluster import OnCluster
+
+if TYPE_CHECKING:
+    from amltk.backends.airflow import Airflow
+    from amltk.backends.dask import Dask
+    from amltk.backends.loky import Loky
+    from amltk.backends.ray import Ray
+else:
+    Airflow, Dask, Loky, Ray = (
+        Later(f"amltk.backends.{name.lower()}", name) for name in ("Airflow", "Dask", "Loky", "Ray")
+    )
 
 __all__ = ["OnBackend"]
 

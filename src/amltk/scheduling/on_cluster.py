@@ -6,14 +6,22 @@ Each `with_...` takes what the recipe of that name takes, and is documented ther
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from typing_extensions import TypeVar
 
 from amltk.backends.base import Backend
-from amltk.backends.jobqueue import LSF, OAR, PBS, SGE, HTCondor, JobQueue, Moab, Slurm
+from amltk.backends.lazily import Later
 from amltk.scheduling.by_manager import by_manager
 from amltk.scheduling.from_config import from_config
+
+if TYPE_CHECKING:
+    from amltk.backends.jobqueue import LSF, OAR, PBS, SGE, HTCondor, JobQueue, Moab, Slurm
+else:
+    LSF, OAR, PBS, SGE, HTCondor, Moab, Slurm = (
+        Later("amltk.backends.jobqueue", name)
+        for name in ("LSF", "OAR", "PBS", "SGE", "HTCondor", "Moab", "Slurm")
+    )
 
 __all__ = ["OnCluster"]
 
