@@ -75,7 +75,8 @@ class JobQueue:
     memory: str | None = None
     """Memory of a job, such as "6 GB"; its worker processes share it."""
     processes: int | None = None
-    """Worker processes of a job; if `None`, about as many as each of them has threads."""
+    """Worker processes of a job; if `None`, about as many as each of them has threads, and one if
+    `nanny` is false."""
     nanny: bool | None = None
     """Whether a second process watches each worker process, and starts it again if it dies; as it
     does if `None`."""
